@@ -1,0 +1,67 @@
+"""Settings, all from the environment (``MLFLOW_MOTHER_*``); the documentation's table is generated from here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mlflow_mother.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """Everything a user can set. Each field's description is its documentation."""
+
+    model_config = SettingsConfigDict(env_prefix="MLFLOW_MOTHER_", frozen=True, extra="ignore")
+
+    enabled: bool = Field(True, description="Analyse model versions as they are registered.")
+    store_uri: str | None = Field(
+        None,
+        description="SQLAlchemy URI of Mother's tables. Unset: the registry's own database when this process reaches "
+        "it directly, else a SQLite file per registry in `MLFLOW_MOTHER_HOME`.",
+    )
+    home: Path = Field(
+        default_factory=lambda: Path.home() / ".mlflow-mother",
+        description="Folder of the local SQLite files.",
+    )
+    inline_seconds: float = Field(
+        5.0, ge=0, description="Longest time that a registration may wait for its lineage; the rest stays `pending`."
+    )
+    inline_bytes: int = Field(
+        200_000_000, ge=0, description="Largest weights, in bytes, that are analysed during a registration."
+    )
+    write_tags: bool = Field(True, description="Write `mother.*` tags to model versions.")
+    write_artifacts: bool = Field(True, description="Write `lineage.json`, `lineage.html` and the fingerprint.")
+    use_time: bool = Field(True, description="Let registration times count as weak evidence for a direction.")
+    use_declared: bool = Field(False, description="Let declared parents count as evidence for an edge.")
+    decide_probability: float = Field(
+        0.8, gt=0.5, lt=1, description="Least probability at which a parent or a direction is called decided."
+    )
+    candidates: int = Field(
+        64, ge=1, le=1024, description="Most known versions that a new one is compared with in full."
+    )
+    device: str = Field("cpu", description="Torch device that computes fingerprints, e.g. `cpu` or `cuda`.")
+    threads: int = Field(2, ge=1, le=64, description="Threads that compute one fingerprint.")
+    max_file_bytes: int = Field(
+        1 << 40, ge=1, description="Largest single weight file, in bytes, that is read; larger ones are `unsupported`."
+    )
+    disabled_plugins: tuple[str, ...] = Field(
+        (), description="Plugins (entry-point names) that are not loaded, as a JSON list."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="Level of Mother's logger.")
+
+
+def load_settings() -> Settings:
+    """Reads the settings from the environment.
+
+    Raises:
+        SettingsError: A variable has a value that makes no sense; the message names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "MLFLOW_MOTHER_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"{name}: {first['msg']}.", "Correct or unset the environment variable.") from error

@@ -1,0 +1,186 @@
+"""The words of the weights package: a model's files, its named tensors as raw bytes, and the reader contract.
+
+Nothing here knows torch or MLflow. A tensor is a name, a dtype, a shape and a source of contiguous little-endian
+bytes; whoever wants numbers (``fingerprint.compute``) widens them.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from mlflow_mother.errors import WeightsError
+from mlflow_mother.types import TensorSpec
+
+BITS: Mapping[str, int] = {
+    "BOOL": 8, "U8": 8, "I8": 8, "I16": 16, "U16": 16, "I32": 32, "U32": 32, "I64": 64, "U64": 64,
+    "F8_E4M3": 8, "F8_E5M2": 8, "F16": 16, "BF16": 16, "F32": 32, "F64": 64,
+}  # fmt: skip
+"""Bits of each supported element type, by safetensors' names."""
+
+
+class ByteSource(Protocol):
+    """Random access to the bytes of one tensor; safe to call from several threads at once."""
+
+    def readinto(self, offset: int, buffer: memoryview, /) -> None:
+        """Fills ``buffer`` with the bytes from ``offset`` on.
+
+        Raises:
+            CorruptFileError: The source ends before the buffer is full.
+        """
+
+
+@dataclass(frozen=True)
+class NamedTensor:
+    """One tensor of a model, not yet read.
+
+    Attributes:
+        name: Dotted name as stored.
+        dtype: Element type, a key of :data:`BITS`.
+        shape: Dimensions.
+        source: Where its ``nbytes`` contiguous (C order) little-endian bytes come from.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    source: ByteSource = field(repr=False)
+
+    @property
+    def spec(self) -> TensorSpec:
+        """The tensor's description without its bytes."""
+        return TensorSpec(name=self.name, dtype=self.dtype, shape=self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Length of the tensor in bytes."""
+        return math.prod(self.shape) * BITS[self.dtype] // 8
+
+    def tobytes(self) -> bytearray:
+        """All bytes at once; for small tensors and tests."""
+        data = bytearray(self.nbytes)
+        if data:
+            self.source.readinto(0, memoryview(data))
+        return data
+
+
+class ModelFiles(Protocol):
+    """The files of one model, local or remote.
+
+    Paths are relative, POSIX, sorted, and stay inside the model.
+    """
+
+    @property
+    def id(self) -> str:
+        """What to call the model in messages."""
+
+    def sizes(self) -> Mapping[str, int]:
+        """Length in bytes of every file, by path."""
+
+    def local(self, path: str, /) -> AbstractContextManager[Path]:
+        """A local copy of one file for as long as the context lasts (the file itself when it is local)."""
+
+
+@dataclass(frozen=True)
+class LocalFiles:
+    """A file or folder on this machine as :class:`ModelFiles`.
+
+    Links that lead out of the folder are not followed: a model cannot make Mother read another file.
+
+    Attributes:
+        root: The folder, or the one file.
+        id: What to call it in messages.
+    """
+
+    root: Path
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", str(self.root))
+
+    def sizes(self) -> Mapping[str, int]:
+        """Length in bytes of every regular file under the root, by relative path."""
+        if self.root.is_file():
+            return {self.root.name: self.root.stat().st_size}
+        base = self.root.resolve()
+        found: dict[str, int] = {}
+        for folder, folders, names in os.walk(self.root):
+            folders.sort()
+            for name in names:
+                path = Path(folder, name)
+                if path.is_file() and path.resolve().is_relative_to(base):
+                    found[path.relative_to(self.root).as_posix()] = path.stat().st_size
+        return dict(sorted(found.items()))
+
+    @contextmanager
+    def local(self, path: str, /) -> Iterator[Path]:
+        """The file itself.
+
+        Raises:
+            WeightsError: The path is not one of the model's files.
+        """
+        if path not in self.sizes():
+            raise WeightsError(f"Model {self.id} has no file {path!r}.", "Check the path.")
+        yield self.root if self.root.is_file() else self.root / path
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """What a PEFT adapter says of itself.
+
+    Attributes:
+        kind: PEFT type, e.g. ``LORA``.
+        base: ``base_model_name_or_path``; empty when not named.
+        rank: LoRA rank ``r``; None for other kinds.
+        alpha: ``lora_alpha``.
+    """
+
+    kind: str
+    base: str = ""
+    rank: int | None = None
+    alpha: float | None = None
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """What a reader learned about a model besides its tensors.
+
+    Attributes:
+        format: Reader's format name, e.g. ``safetensors``, ``torch-zip``, ``pt2``.
+        files: The weight files that are read, in reading order.
+        nbytes: Their total length.
+        adapter: The adapter's configuration, when the model is an unmerged adapter.
+        declared: Parents that the files themselves name (model card, adapter config), as found.
+    """
+
+    format: str
+    files: tuple[str, ...]
+    nbytes: int
+    adapter: AdapterConfig | None = None
+    declared: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class WeightReader(Protocol):
+    """Reads one weight format; contributed through the hook ``mother_weight_readers``."""
+
+    name: str
+
+    def detect(self, files: ModelFiles, /) -> WeightsInfo | None:
+        """Says whether this reader can read the model, from names, sizes and small headers only."""
+
+    def tensors(self, files: ModelFiles, info: WeightsInfo, /) -> Iterator[NamedTensor]:
+        """Yields every tensor once; a tensor may be read only until the next one is asked for.
+
+        Nothing read from the model may be executed.
+
+        Raises:
+            CorruptFileError: Truncated or contradictory file.
+            UnsafeFileError: A safety bound is crossed.
+        """
