@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from mlflow_mother.errors import PluginError
 from mlflow_mother.hookspecs import PROJECT, Exporter, MotherSpec
 from mlflow_mother.settings import load_settings
 from mlflow_mother.types import Edge, Evidence, Lineage, ModelVersionRef
@@ -27,11 +29,15 @@ class Plugins:
     Args:
         disabled: Entry-point names that are not loaded.
         discover: Whether installed entry points are loaded at all.
+
+    Attributes:
+        failures: What went wrong last, by plugin name; ``mlflow-mother doctor`` prints it.
     """
 
     def __init__(self, disabled: Iterable[str] = (), *, discover: bool = True) -> None:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(MotherSpec)
+        self._warned: set[tuple[str, str]] = set()
         self.failures: dict[str, str] = {}
         skip = set(disabled)
         if discover:
@@ -44,64 +50,112 @@ class Plugins:
         """Names of the plugins that loaded."""
         return tuple(sorted(name for name, _ in self._manager.list_name_plugin()))
 
-    def register(self, plugin: object, name: str) -> None:
-        """Adds a plugin object; one whose hooks do not fit the specification is logged and skipped."""
+    def register(self, plugin: object, name: str) -> bool:
+        """Adds a plugin object; one whose hooks do not fit the specification is logged and skipped.
+
+        Args:
+            plugin: A module or object with functions marked by ``hookimpl``.
+            name: What to call it in messages and in ``disabled_plugins``.
+
+        Returns:
+            Whether the plugin is in use from now on.
+        """
+        if self._manager.has_plugin(name) or self._manager.is_registered(plugin):
+            self._failed(f"{name} (second)", PluginError(f"{name} is already registered.", "Rename or remove one."))
+            return False
         try:
             self._manager.register(plugin, name)
+            self._refuse_wrappers(plugin)
             self._manager.check_pending()
         except Exception as error:
             self._manager.unregister(name=name)
             self._failed(name, error)
+            return False
+        return True
 
     def weight_readers(self) -> list[WeightReader]:
         """Readers of all plugins."""
-        return [reader for readers in self._call("mother_weight_readers") for reader in readers]
+        return self._listed("mother_weight_readers", _with("name", "detect", "tensors"))
 
     def extra_evidence(self, parent: Fingerprint, child: Fingerprint) -> list[Evidence]:
         """Evidence of all plugins on one directed edge."""
-        found = self._call("mother_extra_evidence", parent=parent, child=child)
-        return [item for items in found for item in items if isinstance(item, Evidence)]
+        return self._listed("mother_extra_evidence", _is_sound_evidence, parent=parent, child=child)
 
     def vetoes(self, edge: Edge) -> list[str]:
         """Reasons why plugins forbid an edge; empty when none does."""
-        return [str(reason) for reason in self._call("mother_veto_edge", edge=edge)]
+        return [reason for _, reason in self._call("mother_veto_edge", edge=edge) if isinstance(reason, str)]
 
     def after_lineage(self, ref: ModelVersionRef, lineage: Lineage) -> None:
         """Tells every plugin of a committed lineage."""
-        self._call("mother_after_lineage", ref=ref, lineage=lineage)
+        for _ in self._call("mother_after_lineage", ref=ref, lineage=lineage):
+            pass
 
     def exporters(self) -> list[Exporter]:
         """Exporters of all plugins."""
-        return [exporter for exporters in self._call("mother_exporters") for exporter in exporters]
+        return self._listed("mother_exporters", _with("name", "suffix", "export"))
 
     def _load(self, entry: EntryPoint) -> None:
         try:
             plugin = entry.load()
-        except Exception as error:
+            plugin = plugin() if isinstance(plugin, type) else plugin
+        except (Exception, SystemExit) as error:
             self._failed(entry.name, error)
         else:
-            self.register(plugin() if isinstance(plugin, type) else plugin, entry.name)
+            self.register(plugin, entry.name)
 
-    def _call(self, hook: str, **arguments: Any) -> list[Any]:
-        """Calls each plugin's hook by itself, so that one that raises does not silence the others."""
-        results = []
+    def _refuse_wrappers(self, plugin: object) -> None:
+        """Hooks are called one by one, so there is nothing that a wrapper could wrap."""
+        for caller in self._manager.get_hookcallers(plugin) or ():
+            for hook in caller.get_hookimpls():
+                if hook.plugin is plugin and (hook.wrapper or hook.hookwrapper):
+                    raise PluginError(f"{caller.name} is a hook wrapper.", "Write it as a plain function.")
+
+    def _call(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+        """Calls each plugin's hook by itself, so that one that raises does not silence the others.
+
+        Yields:
+            Plugin's name and what its hook returned, without the Nones.
+        """
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
-            wanted = {name: arguments[name] for name in implementation.argnames}
             try:
-                result = implementation.function(*wanted.values())
-                if result is not None:
-                    results.append(list(result) if _is_listing(hook) else result)
-            except Exception as error:
+                result = implementation.function(*(arguments[name] for name in implementation.argnames))
+            except Exception as error:  # noqa: PERF203
                 self._failed(implementation.plugin_name, error, hook)
-        return results
+            else:
+                if result is not None:
+                    yield implementation.plugin_name, result
 
-    def _failed(self, name: str, error: Exception, hook: str = "loading") -> None:
+    def _listed(self, hook: str, sound: Callable[[Any], bool], **arguments: Any) -> list[Any]:
+        """Collects what hooks list; an item that is not sound is reported and left out."""
+        found = []
+        for name, result in self._call(hook, **arguments):
+            try:
+                items = list(result)
+            except Exception as error:
+                self._failed(name, error, hook)
+                continue
+            for item in items:
+                if sound(item):
+                    found.append(item)
+                else:
+                    what = f"An item of type {type(item).__name__} is not what {hook} asks for."
+                    self._failed(name, PluginError(what, "See the example in the specification."), hook)
+        return found
+
+    def _failed(self, name: str, error: BaseException, hook: str = "loading") -> None:
+        """Warns once per plugin and hook; a hook may be called for thousands of edges."""
+        level = logging.DEBUG if (name, hook) in self._warned else logging.WARNING
+        self._warned.add((name, hook))
         self.failures[name] = f"{hook}: {type(error).__name__}: {error}"
-        log.warning("Mother skips plugin %s, which failed in %s: %s", name, hook, error, exc_info=error)
+        log.log(level, "Mother skips plugin %s, which failed in %s: %s", name, hook, error, exc_info=error)
 
 
-def _is_listing(hook: str) -> bool:
-    return hook in {"mother_weight_readers", "mother_extra_evidence", "mother_exporters"}
+def _with(*attributes: str) -> Callable[[Any], bool]:
+    return lambda item: all(hasattr(item, attribute) for attribute in attributes)
+
+
+def _is_sound_evidence(item: Any) -> bool:
+    return isinstance(item, Evidence) and math.isfinite(item.log_odds or 0.0)
 
 
 @cache
