@@ -33,7 +33,28 @@ _PUBLIC = {
     "Settings": "settings",
 }
 
-__all__ = sorted([*_PUBLIC, "__version__"])  # noqa: PLE0605
+__all__ = [
+    "Edge",
+    "Evidence",
+    "Lineage",
+    "ModelTree",
+    "MotherError",
+    "Node",
+    "Relation",
+    "Settings",
+    "__version__",
+    "ancestors",
+    "audit",
+    "compare",
+    "descendants",
+    "disable",
+    "enable",
+    "fingerprint_model",
+    "hookimpl",
+    "reconcile",
+    "show",
+    "tree",
+]
 
 if TYPE_CHECKING:
     from mlflow_mother.api import ancestors, audit, compare, descendants, fingerprint_model, reconcile, show, tree
