@@ -1,0 +1,49 @@
+"""Everything that Mother remembers, on SQLAlchemy: a SQLite file, or tables beside MLflow's in its own database.
+
+:class:`Store` is the whole interface. Its parts are one module each:
+
+* ``versions``: the registered versions; forgetting and renaming them with the registry;
+* ``queue``: what is to be done, under leases, so that interrupted work is found again;
+* ``fingerprints``: fingerprints by digest, and the index of candidates;
+* ``comparisons``: the cache of pairwise comparisons;
+* ``inferences`` and ``kinship``: what the weights say, its history, and who descends from whom;
+* ``statements``: what metadata and people say;
+* ``delivery``: bringing results to MLflow and to whoever is notified.
+
+Below them: ``tables`` (all prefixed ``mother_``), ``schema`` and ``migrations`` (an alembic environment of its own),
+``database`` (connections, and the two kinds of write transaction). Records come out, never rows or sessions.
+"""
+
+from mlflow_mother.store.records import (
+    Candidate,
+    Claim,
+    Counts,
+    Decision,
+    DecisionKind,
+    DeclaredParent,
+    Inference,
+    InferredEdge,
+    Kin,
+    Registration,
+    StoredFingerprint,
+    StoredVersion,
+    WriteBackTarget,
+)
+from mlflow_mother.store.store import Store
+
+__all__ = [
+    "Candidate",
+    "Claim",
+    "Counts",
+    "Decision",
+    "DecisionKind",
+    "DeclaredParent",
+    "Inference",
+    "InferredEdge",
+    "Kin",
+    "Registration",
+    "Store",
+    "StoredFingerprint",
+    "StoredVersion",
+    "WriteBackTarget",
+]

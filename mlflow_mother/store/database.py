@@ -1,0 +1,180 @@
+"""Connections and transactions: the differences between SQLite and PostgreSQL end here."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from mlflow_mother.errors import StoreError
+
+BUSY_SECONDS = 30
+"""How long a writer waits for another before it gives up."""
+
+_ADVISORY_KEY = 0x6D6F74686572  # "mother"
+_BEGIN = "mother_begin"
+_T = TypeVar("_T")
+
+
+class Database:
+    """An engine and its three kinds of transaction.
+
+    * :meth:`read`: a snapshot.
+    * :meth:`write`: writes rows of *one* version (or content-addressed rows, which never change).
+    * :meth:`write` with ``alone``: writes rows of several versions; excludes every other write of Mother's.
+
+    SQLite has one writer at a time, so that both writes are ``BEGIN IMMEDIATE``: the write lock is taken before the
+    first read, and no reader ever has to be turned into a writer (which SQLite refuses under contention). On
+    PostgreSQL they take an advisory lock, shared or exclusive, until the transaction ends.
+
+    Args:
+        uri: SQLAlchemy URI of a SQLite file or a PostgreSQL database.
+
+    Raises:
+        StoreError: Another kind of database, or an unreadable URI.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.url = _parse(uri)
+        self.engine = _engine(self.url)
+        self.dialect = self.url.get_backend_name()
+        _engines.add(self.engine)
+        weakref.finalize(self, self.engine.dispose)
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database."""
+        return Path(self.url.database) if self.dialect == "sqlite" and self.url.database else None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read transaction.
+
+        Raises:
+            StoreError: The database cannot be reached or read.
+        """
+        with self._explained(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self, *, alone: bool = False) -> Iterator[Connection]:
+        """A write transaction, committed when the block ends and rolled back when it raises.
+
+        Args:
+            alone: Whether every other write has to wait.
+
+        Raises:
+            StoreError: The database cannot be reached or written.
+        """
+        with self._explained(), self.engine.connect() as plain:
+            connection = plain.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+            with connection.begin():
+                if self.dialect == "postgresql":
+                    lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+                    connection.execute(text(f"SELECT {lock}(:key)"), {"key": _ADVISORY_KEY})
+                yield connection
+
+    def now(self, connection: Connection) -> float:
+        """Unix seconds by the clock that all of the database's users share."""
+        if self.dialect == "sqlite":
+            return time.time()
+        return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+
+    def insert_missing(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that leaves rows alone whose key is there already."""
+        if self.dialect == "sqlite":
+            return sqlite.insert(table).on_conflict_do_nothing()
+        return postgresql.insert(table).on_conflict_do_nothing()
+
+    def close(self) -> None:
+        """Closes all connections; the next use opens new ones."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            reason = str(error.orig).strip()
+            remedy = "Check that the database is reachable and writable."
+            if "locked" in reason:
+                remedy = f"Another process held its lock for {BUSY_SECONDS} s; try again, or use PostgreSQL."
+            raise StoreError(f"Mother's database {self}: {reason}.", remedy) from error
+
+
+def batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Cuts items into lists of at most ``size``, small enough for one statement's parameters."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def clean(value: str) -> str:
+    """Text without what databases refuse: NUL characters and lone surrogates."""
+    return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def _parse(uri: str) -> URL:
+    try:
+        url = make_url(uri)
+    except ArgumentError as error:
+        raise StoreError(
+            "Mother's store URI is not a database URI.", "Use sqlite:///path or postgresql://..."
+        ) from error
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise StoreError(
+            f"Mother keeps its tables in SQLite or PostgreSQL, not in {url.get_backend_name()}.",
+            "Set MLFLOW_MOTHER_STORE_URI to a sqlite:/// or postgresql:// URI.",
+        )
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise StoreError("Mother's store cannot be kept in memory.", "Use sqlite:///path/to/file.db.")
+    return url
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        if url.get_backend_name() == "postgresql":
+            options = f"-c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout={2 * BUSY_SECONDS}s"
+            return create_engine(url, pool_pre_ping=True, pool_size=2, connect_args={"options": options})
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StoreError(
+            f"The driver of {url.drivername} is not installed.", "Run: pip install 'mlflow-mother[postgresql]'."
+        ) from error
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        # The driver would begin transactions on its own, late and deferred; ``begin`` below does it instead.
+        connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+
+    return engine
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def _forget_parents_connections() -> None:
+    """Lets a forked child open connections of its own instead of sharing its parent's sockets and file locks."""
+    for engine in list(_engines):
+        engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parents_connections)

@@ -1,0 +1,1 @@
+"""Alembic's environment for Mother's tables, kept apart from MLflow's."""

@@ -1,0 +1,223 @@
+"""The work queue: every trigger only enqueues, and a worker that dies leaves nothing behind but a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, tuple_, update
+
+from mlflow_mother.store.database import batches, clean
+from mlflow_mother.store.part import REF, AnyRow, Part, ref_of, select_version
+from mlflow_mother.store.records import Claim, Registration
+from mlflow_mother.store.tables import versions, work
+from mlflow_mother.store.versions import forget, new_work, request_again
+from mlflow_mother.types import ModelVersionRef, Status
+
+_SAME_TIME = 1.0
+"""Registration times closer than this, in seconds, are the same one."""
+
+
+class WorkQueue(Part):
+    """Queueing and claiming versions to analyse.
+
+    The order of a worker: :meth:`claim`, fingerprint, infer, record, write back, :meth:`finish`. Each step may be
+    repeated without harm; a worker that is killed in between keeps its lease until that runs out, then the version
+    is claimable again. Of two workers that believe they hold one version only the later may finish it.
+    """
+
+    def enqueue(
+        self, ref: ModelVersionRef, *, source: str = "", registered_at: float | None = None, again: bool = False
+    ) -> bool:
+        """Queues one version; see :meth:`enqueue_many`.
+
+        Returns:
+            Whether this call queued it.
+        """
+        return bool(self.enqueue_many([Registration(ref, source, registered_at)], again=again))
+
+    def enqueue_many(
+        self, registrations: Iterable[Registration], *, again: bool = False
+    ) -> tuple[ModelVersionRef, ...]:
+        """Queues versions that the store does not know yet; doing it twice does nothing more.
+
+        A known version whose registration time differs was deleted and registered anew: what was known is forgotten.
+
+        Args:
+            registrations: The versions.
+            again: Queue known versions as well, finished ones included. One that is being worked on is done once more
+                afterwards.
+
+        Returns:
+            The versions that this call queued.
+        """
+        queued: list[ModelVersionRef] = []
+        for batch in batches(registrations, 200):
+            with self._database.write(alone=True) as connection:
+                now = self._database.now(connection)
+                queued += [item.ref for item in batch if _enqueue(connection, item, again, now)]
+        return tuple(queued)
+
+    def claim(
+        self,
+        owner: str,
+        lease_seconds: float,
+        limit: int = 1,
+        *,
+        registry: str | None = None,
+        refs: Collection[ModelVersionRef] | None = None,
+    ) -> tuple[Claim, ...]:
+        """Takes work that nobody holds, oldest registration first.
+
+        Args:
+            owner: Who takes it: unique to this worker (host, process and thread).
+            lease_seconds: How long others keep their hands off it.
+            limit: Most versions to take.
+            registry: Only versions of this registry.
+            refs: Only these versions.
+        """
+        wanted = and_(True, *_wanted(registry, refs))
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            free = or_(work.c.lease_until.is_(None), work.c.lease_until <= now)
+            due = connection.execute(
+                select(work, *REF, versions.c.source, versions.c.registered_at)
+                .join_from(work, versions)
+                .where(free, work.c.not_before <= now, ~versions.c.ignored, wanted)
+                .order_by(versions.c.registered_at.nulls_last(), work.c.queued_at, work.c.version_id)
+                .limit(limit)
+                .with_for_update(skip_locked=True, of=work)
+            ).all()
+            until = now + lease_seconds
+            connection.execute(
+                update(work)
+                .where(work.c.version_id.in_([row.version_id for row in due]))
+                .values(owner=owner, lease_until=until, attempts=work.c.attempts + 1)
+            )
+        return tuple(_claim(row, owner, until) for row in due)
+
+    def heartbeat(self, claim: Claim, lease_seconds: float) -> bool:
+        """Prolongs a claim.
+
+        Returns:
+            False when the claim was lost: it ran out and somebody else took the version, or the version is gone.
+        """
+        with self._database.write() as connection:
+            until = self._database.now(connection) + lease_seconds
+            return connection.execute(update(work).where(_held(claim)).values(lease_until=until)).rowcount == 1
+
+    def release(self, claim: Claim, *, reason: str = "", retry_in: float = 0.0) -> bool:
+        """Gives a claim back unfinished; the version stays queued and keeps its status.
+
+        Args:
+            claim: The claim.
+            reason: Why, for people.
+            retry_in: Seconds before anybody may claim it again.
+
+        Returns:
+            False when the claim was lost before.
+        """
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            freed = update(work).where(_held(claim)).values(owner=None, lease_until=None, not_before=now + retry_in)
+            if connection.execute(freed).rowcount == 0:
+                return False
+            found = connection.execute(select_version(claim.ref)).one()
+            connection.execute(update(versions).where(versions.c.id == found.id).values(reason=clean(reason)))
+            return True
+
+    def finish(self, claim: Claim, status: Status, reason: str = "") -> bool:
+        """Ends a claim with the version's new status.
+
+        Args:
+            claim: The claim.
+            status: What became of it.
+            reason: Why, for people.
+
+        Returns:
+            False when the claim was lost before; then nothing is changed.
+        """
+        with self._database.write() as connection:
+            done = connection.execute(delete(work).where(_held(claim), work.c.request == claim.request)).rowcount
+            if not done:
+                freed = update(work).where(_held(claim)).values(owner=None, lease_until=None, attempts=0)
+                if connection.execute(freed).rowcount == 0:
+                    return False
+            found = connection.execute(select_version(claim.ref)).one()
+            connection.execute(
+                update(versions).where(versions.c.id == found.id).values(status=status.value, reason=clean(reason))
+            )
+            return True
+
+
+def _enqueue(connection: Connection, item: Registration, again: bool, now: float) -> bool:
+    known = connection.execute(select_version(item.ref)).first()
+    if known is not None and _is_another(known, item):
+        forget(connection, {known.id: item.ref}, now)
+        known = None
+    if known is None:
+        inserted = connection.execute(
+            versions.insert().values(
+                registry=item.ref.registry,
+                name=item.ref.name,
+                version=item.ref.version,
+                source=clean(item.source),
+                status=Status.PENDING.value,
+                reason="",
+                registered_at=item.registered_at,
+                created_at=now,
+                ignored=False,
+                inference=0,
+            )
+        )
+        assert inserted.inserted_primary_key is not None  # noqa: S101  (a single-row INSERT always has one)
+        connection.execute(work.insert().values(new_work(inserted.inserted_primary_key[0], now)))
+        return True
+    connection.execute(
+        update(versions)
+        .where(versions.c.id == known.id)
+        .values(
+            source=clean(item.source) or known.source,
+            registered_at=known.registered_at if item.registered_at is None else item.registered_at,
+        )
+    )
+    if again:
+        request_again(connection, [known.id], now)
+    return again
+
+
+def _is_another(known: AnyRow, item: Registration) -> bool:
+    if known.registered_at is None or item.registered_at is None:
+        return False
+    return bool(abs(known.registered_at - item.registered_at) > _SAME_TIME)
+
+
+def _wanted(registry: str | None, refs: Collection[ModelVersionRef] | None) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = []
+    if registry is not None:
+        wanted.append(versions.c.registry == registry)
+    if refs is not None:
+        wanted.append(tuple_(*REF).in_([(ref.registry, ref.name, ref.version) for ref in refs]))
+    return wanted
+
+
+def _held(claim: Claim) -> ColumnElement[bool]:
+    """The row of work that this claim, and no later one, is about."""
+    ref = claim.ref
+    version_id = (
+        select(versions.c.id)
+        .where(versions.c.registry == ref.registry, versions.c.name == ref.name, versions.c.version == ref.version)
+        .scalar_subquery()
+    )
+    return and_(work.c.version_id == version_id, work.c.owner == claim.owner, work.c.attempts == claim.attempt)
+
+
+def _claim(row: AnyRow, owner: str, until: float) -> Claim:
+    return Claim(
+        ref=ref_of(row),
+        source=row.source,
+        registered_at=row.registered_at,
+        owner=owner,
+        attempt=row.attempts + 1,
+        request=row.request,
+        lease_until=until,
+    )
