@@ -1,0 +1,16 @@
+"""The seam to MLflow, and the only importer of its client.
+
+==================  ===========================================================================================
+``entry_point``     what MLflow itself loads just before its first registry store is built; starts the capture
+``capture``         wraps the stores' ``create_model_version``; ``enable`` and ``disable``
+``identity``        which registry this is, and which of Mother's stores belongs to it
+``connection``      :class:`~mlflow_mother.registry.connection.Registry`: one registry as this process sees it
+``versions``        the registry's model versions, page by page, and their aliases
+``artifacts``       a version's files, local or remote, one at a time
+``declared``        the parents that metadata names
+``tags``            the ``mother.*`` tags: names, values, who they are about
+``write_back``      tags, ``lineage.json``, ``lineage.html`` and ``fingerprint.safetensors``
+==================  ===========================================================================================
+
+MLflow imports this package in every process that touches a registry, so it stays empty: names live in the modules.
+"""

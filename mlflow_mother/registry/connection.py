@@ -1,0 +1,152 @@
+"""One registry as this process sees it: its address, its workspace and MLflow's client for it.
+
+MLflow's errors do not leave the package; they become :class:`RegistryError` and its two children below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlflow_mother.errors import MotherError, RegistryError
+from mlflow_mother.registry.identity import StoreAddress, canonical, is_unity_catalog, store_address
+from mlflow_mother.settings import Settings, load_settings
+from mlflow_mother.types import ModelVersionRef
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"})
+_FORBIDDEN = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
+
+
+class NotFoundError(RegistryError):
+    """The registry does not hold what was asked for; a version that is gone leaves the trees."""
+
+
+class ForbiddenError(RegistryError):
+    """This process may not do that; it is left to one that may."""
+
+
+@contextmanager
+def mlflow_errors(what: str) -> Iterator[None]:
+    """Turns whatever MLflow and its transports raise into a :class:`RegistryError`.
+
+    Args:
+        what: What was being done, as the message's beginning: ``"Version models:/A/1 could not be read"``.
+    """
+    try:
+        yield
+    except MotherError:
+        raise
+    except Exception as error:
+        code = str(getattr(error, "error_code", ""))
+        response = getattr(error, "response", None)
+        status = getattr(response, "status_code", None)
+        reason = f"{what}: {_brief(error)}"
+        if code in _MISSING or status == 404 or isinstance(error, FileNotFoundError):
+            raise NotFoundError(reason, "Check that it was not deleted.") from error
+        if code in _FORBIDDEN or status in (401, 403) or isinstance(error, PermissionError):
+            raise ForbiddenError(reason, "Run Mother as a user that may do this.") from error
+        raise RegistryError(reason, "Check that the registry and its artifact store can be reached.") from error
+
+
+class Registry:
+    """A model registry and the tracking server beside it.
+
+    Args:
+        uri: Registry URI, as resolved by MLflow.
+        tracking_uri: Tracking URI; artifacts behind ``mlflow-artifacts:`` and ``runs:`` are reached through it.
+        workspace: MLflow workspace, when the server has several.
+        settings: Read from the environment when not given.
+    """
+
+    def __init__(
+        self, uri: str, tracking_uri: str | None = None, workspace: str | None = None, settings: Settings | None = None
+    ) -> None:
+        self.uri = uri
+        self.tracking_uri = tracking_uri or uri
+        self.workspace = workspace
+        self.settings = settings or load_settings()
+        self.store: StoreAddress = store_address(uri, workspace, self.settings)
+
+    @classmethod
+    def current(cls, settings: Settings | None = None) -> Registry:
+        """The registry that MLflow's own calls would use now."""
+        import mlflow
+        from mlflow.utils.workspace_context import get_request_workspace
+
+        return cls(mlflow.get_registry_uri(), mlflow.get_tracking_uri(), get_request_workspace(), settings)
+
+    @classmethod
+    def of_store(cls, store: Any, settings: Settings | None = None) -> Registry:
+        """The registry behind one of MLflow's registry-store objects.
+
+        A store does not know the tracking server beside it. It is the process's own when the process's registry is
+        this one, and else taken to be at the same address, as it is unless somebody set the two apart by hand.
+        """
+        current = cls.current(settings)
+        uri = _uri_of(store)
+        if uri is None or canonical(uri) == canonical(current.uri):
+            return current
+        return cls(uri, uri, current.workspace, settings)
+
+    @property
+    def id(self) -> str:
+        """Stable identifier of the registry, as its store knows it."""
+        return self.store.registry
+
+    @property
+    def address(self) -> str:
+        """The registry's address for people: no user, no password."""
+        return canonical(self.uri)
+
+    @property
+    def dotted_tags(self) -> bool:
+        """Whether tags may hold dots."""
+        return not is_unity_catalog(self.uri)
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client for this registry."""
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.uri)
+
+    def ref(self, name: str, version: str | int) -> ModelVersionRef:
+        """A version's reference in this registry."""
+        return ModelVersionRef(registry=self.id, name=name, version=str(version))
+
+    def parse(self, uri: str) -> ModelVersionRef:
+        """The version that ``models:/name/version`` or ``models:/name@alias`` means.
+
+        Raises:
+            RegistryError: The address has another form.
+            NotFoundError: No such alias.
+        """
+        path = uri.removeprefix("models:/")
+        name, slash, version = path.rpartition("/")
+        if slash and name and version.isdigit():
+            return self.ref(name, int(version))
+        name, at, alias = path.rpartition("@")
+        if at and name and alias and "/" not in path:
+            with mlflow_errors(f"Alias {uri} could not be resolved"):
+                return self.ref(name, self.client.get_model_version_by_alias(name, alias).version)
+        raise RegistryError(f"{uri!r} is not the address of a model version.", "Write models:/name/version.")
+
+
+def _uri_of(store: Any) -> str | None:
+    """The address of a store object; None for one that says nothing of it."""
+    if hasattr(store, "db_uri"):
+        return str(store.db_uri)
+    if hasattr(store, "root_directory"):
+        return Path(store.root_directory).absolute().as_uri()
+    return str(store.get_host_creds().host) if type(store).__name__ == "RestStore" else None
+
+
+def _brief(error: Exception, limit: int = 300) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else text[: limit - 1] + "…"

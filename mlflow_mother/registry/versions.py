@@ -1,0 +1,153 @@
+"""The registry's model versions, newest first, page by page.
+
+MLflow can neither filter versions by time nor find those that lack a tag, and it pages by offset: a version may come
+twice when others are registered meanwhile. So listing is a stream of everything, and whoever reads it compares with
+Mother's own tables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlflow_mother.registry.connection import NotFoundError, Registry, mlflow_errors
+from mlflow_mother.registry.tags import ignores
+from mlflow_mother.types import ModelVersionRef
+
+PAGE = 200
+"""Versions asked for at once."""
+
+_LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]+)$")
+_PROMPT = "mlflow.prompt.is_prompt"
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """What the registry says of one version.
+
+    Attributes:
+        ref: The version.
+        source: Where it was registered from.
+        created: Unix time of its registration, in seconds.
+        run_id: The run that made it; empty when unknown.
+        model_id: The LoggedModel behind it; empty when there is none.
+        copy_of: The version it was copied from inside the registry, if it was.
+        tags: All its tags.
+        ignored: Whether it, or its whole model, opted out.
+    """
+
+    ref: ModelVersionRef
+    source: str
+    created: float
+    run_id: str = ""
+    model_id: str = ""
+    copy_of: ModelVersionRef | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    ignored: bool = False
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """What the registry says of a model as a whole.
+
+    Attributes:
+        tags: Its tags.
+        aliases: Alias names by version.
+    """
+
+    tags: Mapping[str, str]
+    aliases: Mapping[str, tuple[str, ...]]
+
+
+def list_versions(registry: Registry, model: str | None = None) -> Iterator[RegisteredVersion]:
+    """Every version once, newest first; prompts are left out, ignored versions are marked.
+
+    Args:
+        registry: The registry.
+        model: Only versions of this registered model.
+
+    Raises:
+        RegistryError: The registry cannot be read.
+    """
+    quote = '"' if model and "'" in model else "'"
+    filter_string = f"name = {quote}{model}{quote}" if model else None
+    token, seen, models = None, set[ModelVersionRef](), dict[str, RegisteredModel]()
+    while True:
+        with mlflow_errors(f"The versions of {model or 'the registry'} could not be listed"):
+            page = registry.client.search_model_versions(
+                filter_string, max_results=PAGE, order_by=["creation_timestamp DESC"], page_token=token
+            )
+        for version in page:
+            ref = registry.ref(version.name, version.version)
+            if ref in seen or _is_prompt(version):
+                continue
+            seen.add(ref)
+            if ref.name not in models:
+                models[ref.name] = _model_if_there(registry, ref.name)
+            yield from_mlflow(registry, version, models[ref.name])
+        token = page.token
+        if not token:
+            return
+
+
+def get_version(registry: Registry, ref: ModelVersionRef) -> RegisteredVersion:
+    """One version.
+
+    Raises:
+        NotFoundError: It was deleted.
+        RegistryError: The registry cannot be read.
+    """
+    with mlflow_errors(f"{ref.uri} could not be read"):
+        version = registry.client.get_model_version(ref.name, ref.version)
+    return from_mlflow(registry, version, get_model(registry, ref.name))
+
+
+def get_model(registry: Registry, name: str) -> RegisteredModel:
+    """A registered model's tags and aliases.
+
+    Raises:
+        RegistryError: The registry cannot be read.
+    """
+    with mlflow_errors(f"Registered model {name!r} could not be read"):
+        model = registry.client.get_registered_model(name)
+    aliases: dict[str, tuple[str, ...]] = {}
+    for alias, version in sorted((model.aliases or {}).items()):
+        aliases[str(version)] = (*aliases.get(str(version), ()), alias)
+    return RegisteredModel(dict(model.tags or {}), aliases)
+
+
+def from_mlflow(registry: Registry, version: Any, model: RegisteredModel | None = None) -> RegisteredVersion:
+    """Reads MLflow's own version object."""
+    tags = dict(version.tags or {})
+    source = version.source or ""
+    logged = _LOGGED_MODEL.match(source)
+    return RegisteredVersion(
+        ref=registry.ref(version.name, version.version),
+        source=source,
+        created=(version.creation_timestamp or 0) / 1000,
+        run_id=version.run_id or "",
+        model_id=getattr(version, "model_id", None) or (logged.group(1) if logged else ""),
+        copy_of=version_of(registry, source),
+        tags=tags,
+        ignored=ignores(tags) or (model is not None and ignores(model.tags)),
+    )
+
+
+def version_of(registry: Registry, uri: str) -> ModelVersionRef | None:
+    """The version that a ``models:/name/version`` address names; None for any other address."""
+    found = re.match(r"models:/([^/@]+)/(\d+)$", uri)
+    return registry.ref(found.group(1), int(found.group(2))) if found else None
+
+
+def _model_if_there(registry: Registry, name: str) -> RegisteredModel:
+    """The model, or an empty one when it was deleted while its versions were being listed."""
+    try:
+        return get_model(registry, name)
+    except NotFoundError:
+        return RegisteredModel({}, {})
+
+
+def _is_prompt(version: Any) -> bool:
+    return str((version.tags or {}).get(_PROMPT, "false")).lower() == "true"
