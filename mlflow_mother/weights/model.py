@@ -170,7 +170,9 @@ class WeightsInfo:
 class WeightReader(Protocol):
     """Reads one weight format; contributed through the hook ``mother_weight_readers``."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Format name, e.g. ``gguf``."""
 
     def detect(self, files: ModelFiles, /) -> WeightsInfo | None:
         """Says whether this reader can read the model, from names, sizes and small headers only."""
