@@ -110,7 +110,12 @@ def _check_inside(path: str, model: str) -> None:
 
 def _is_ignored(path: str) -> bool:
     *folders, name = path.split("/")
-    return bool(_IGNORED_FOLDERS.intersection(folders)) or bool(_IGNORED_NAMES.fullmatch(_stem(name)))
+    return bool(_IGNORED_FOLDERS.intersection(folders)) or is_training_state(name)
+
+
+def is_training_state(name: str) -> bool:
+    """Whether a file's name is that of an optimizer, scheduler or tokenizer rather than of a model's weights."""
+    return bool(_IGNORED_NAMES.fullmatch(_stem(name)))
 
 
 def _stem(name: str) -> str:
