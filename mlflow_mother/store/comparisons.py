@@ -39,16 +39,17 @@ class Comparisons(Part):
         return found
 
     def put_comparisons(self, found: Mapping[tuple[str, str], bytes], *, engine: str) -> None:
-        """Stores comparisons; pairs that are there already stay as they are.
+        """Stores comparisons in place of those that older engines made of the same pairs.
 
         Args:
             found: Serialised comparisons by ``(a, b)``, ``a <= b``.
             engine: Version of the engine that made them.
         """
+        # Sorted, so that two writers of the same pairs lock them in the same order.
         rows = [
             {"digest_a": a, "digest_b": b, "spec": self.spec, "engine": engine, "data": zlib.compress(data, 1)}
             for (a, b), data in sorted(found.items())
         ]
         for batch in batches(rows, _ROWS):
             with self._database.write() as connection:
-                connection.execute(self._database.insert_missing(comparisons), batch)
+                connection.execute(self._database.upsert(comparisons), batch)

@@ -6,12 +6,12 @@ import os
 import time
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -82,8 +82,7 @@ class Database:
             connection = plain.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             with connection.begin():
                 if self.dialect == "postgresql":
-                    lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
-                    connection.execute(text(f"SELECT {lock}(:key)"), {"key": _ADVISORY_KEY})
+                    _take_turns(connection, alone)
                 yield connection
 
     def now(self, connection: Connection) -> float:
@@ -98,6 +97,13 @@ class Database:
             return sqlite.insert(table).on_conflict_do_nothing()
         return postgresql.insert(table).on_conflict_do_nothing()
 
+    def upsert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that overwrites rows whose primary key is there already."""
+        insert = sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
+        keys = list(table.primary_key.columns)
+        rest = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
+        return insert.on_conflict_do_update(index_elements=keys, set_=rest)
+
     def close(self) -> None:
         """Closes all connections; the next use opens new ones."""
         self.engine.dispose()
@@ -109,9 +115,23 @@ class Database:
         except DBAPIError as error:
             reason = str(error.orig).strip()
             remedy = "Check that the database is reachable and writable."
-            if "locked" in reason:
+            if "lock" in reason:
                 remedy = f"Another process held its lock for {BUSY_SECONDS} s; try again, or use PostgreSQL."
             raise StoreError(f"Mother's database {self}: {reason}.", remedy) from error
+
+
+def _take_turns(connection: Connection, alone: bool) -> None:
+    # A client that hangs in the middle of a write must not hold everybody else up for ever. Set here, not as a
+    # connection option, which connection poolers refuse.
+    connection.execute(
+        text(
+            "SELECT set_config('lock_timeout', :wait, true),"
+            " set_config('idle_in_transaction_session_timeout', :hang, true)"
+        ),
+        {"wait": f"{BUSY_SECONDS}s", "hang": f"{2 * BUSY_SECONDS}s"},
+    )
+    lock = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
+    connection.execute(select(lock(_ADVISORY_KEY)))
 
 
 def batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
@@ -144,15 +164,9 @@ def _parse(uri: str) -> URL:
 
 
 def _engine(url: URL) -> Engine:
-    try:
-        if url.get_backend_name() == "postgresql":
-            options = f"-c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout={2 * BUSY_SECONDS}s"
-            return create_engine(url, pool_pre_ping=True, pool_size=2, connect_args={"options": options})
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise StoreError(
-            f"The driver of {url.drivername} is not installed.", "Run: pip install 'mlflow-mother[postgresql]'."
-        ) from error
+    if url.get_backend_name() == "postgresql":
+        return _postgresql(url)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
@@ -165,6 +179,18 @@ def _engine(url: URL) -> Engine:
         connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
 
     return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    # Which driver a plain ``postgresql://`` means depends on SQLAlchemy's version; any that is installed will do.
+    plain = url.drivername == "postgresql"
+    drivers = ("postgresql", "postgresql+psycopg2", "postgresql+psycopg") if plain else (url.drivername,)
+    for driver in drivers:
+        with suppress(NoSuchModuleError, ModuleNotFoundError):
+            return create_engine(url.set(drivername=driver), pool_pre_ping=True, pool_size=2)
+    raise StoreError(
+        f"The driver of {url.drivername} is not installed.", "Run: pip install 'mlflow-mother[postgresql]'."
+    )
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()

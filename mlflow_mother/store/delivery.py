@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import and_, func, update
 
-from mlflow_mother.store.inferences import CURRENT, inference_of, select_inferences
+from mlflow_mother.store.inferences import CURRENT, inferences_of, select_inferences
 from mlflow_mother.store.part import Part, locked_version, of_refs
 from mlflow_mother.store.records import Inference, WriteBackTarget
 from mlflow_mother.store.tables import inferences, versions, write_backs
@@ -47,7 +47,7 @@ class Delivery(Part):
             .limit(limit)
         )
         with self._database.read() as connection:
-            return tuple(inference_of(row) for row in of_refs(connection, query, refs))[:limit]
+            return tuple(inferences_of(of_refs(connection, query, refs)))[:limit]
 
     def mark_written(self, ref: ModelVersionRef, number: int, target: WriteBackTarget) -> None:
         """Notes that MLflow now shows this inference of a version.
@@ -90,4 +90,4 @@ class Delivery(Part):
                     .where(inferences.c.version_id == row.version_id, inferences.c.number == row.number)
                     .values(notified_at=now, notified_by=owner)
                 )
-        return tuple(inference_of(row) for row in taken)
+        return tuple(inferences_of(taken))

@@ -114,15 +114,14 @@ class Fingerprints(Part):
             holders = select(*REF, versions.c.digest).where(*mine, versions.c.digest.in_(refs)).order_by(*oldest_first)
             for row in connection.execute(holders):
                 refs[row.digest].append(ref_of(row))
-            signatures = dict(
-                connection.execute(
+            signatures = {
+                row.digest: row.signature
+                for row in connection.execute(
                     select(fingerprints.c.digest, fingerprints.c.signature).where(
                         fingerprints.c.spec == self.spec, fingerprints.c.digest.in_(refs)
                     )
                 )
-                .tuples()
-                .all()
-            )
+            }
         return tuple(
             Candidate(digest=digest, cosine=cosine, signature=signatures[digest], refs=tuple(refs[digest]))
             for digest, cosine in nearest

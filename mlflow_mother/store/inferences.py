@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Select, and_, select, update
 
 from mlflow_mother.errors import StoreError
@@ -15,6 +17,8 @@ from mlflow_mother.store.part import REF, AnyRow, Part, locked_version, of_refs,
 from mlflow_mother.store.records import Inference
 from mlflow_mother.store.tables import inferences, versions
 from mlflow_mother.types import Lineage, ModelVersionRef
+
+log = logging.getLogger(__name__)
 
 CURRENT = and_(inferences.c.version_id == versions.c.id, inferences.c.number == versions.c.inference)
 """Joins a version to its current inference."""
@@ -78,28 +82,30 @@ class Inferences(Part):
         """The current inferences of a registry's versions, or of some of them."""
         query = select_inferences().where(versions.c.registry == registry, CURRENT)
         with self._database.read() as connection:
-            found = [inference_of(row) for row in of_refs(connection, query, refs)]
-        return {inference.ref: inference for inference in found}
+            return {inference.ref: inference for inference in inferences_of(of_refs(connection, query, refs))}
 
     def history(self, ref: ModelVersionRef) -> tuple[Inference, ...]:
         """All inferences of a version, oldest first."""
         query = select_inferences().order_by(inferences.c.number)
         with self._database.read() as connection:
-            return tuple(inference_of(row) for row in of_refs(connection, query, [ref]))
+            return tuple(inferences_of(of_refs(connection, query, [ref])))
 
 
 def select_inferences() -> Select[Any]:
-    """Selects inferences with their versions, for :func:`inference_of`."""
+    """Selects inferences with their versions, for :func:`inferences_of`."""
     return select(inferences, *REF).join_from(inferences, versions)
 
 
-def inference_of(row: AnyRow) -> Inference:
-    """The inference of a row of :func:`select_inferences`."""
-    return Inference(
-        ref=ref_of(row),
-        number=row.number,
-        lineage=Lineage.model_validate_json(zlib.decompress(row.lineage)),
-        engine=row.engine,
-        reason=row.reason,
-        created_at=row.created_at,
-    )
+def inferences_of(rows: Iterable[AnyRow]) -> Iterator[Inference]:
+    """The inferences of rows of :func:`select_inferences`.
+
+    One that another release wrote in a form that this one cannot read is left out: it is as if it had not been made.
+    """
+    for row in rows:
+        ref = ref_of(row)
+        try:
+            lineage = Lineage.model_validate_json(zlib.decompress(row.lineage))
+        except ValidationError:
+            log.warning("Mother skips inference %d of %s, which another release wrote.", row.number, ref.uri)
+        else:
+            yield Inference(ref, row.number, lineage, row.engine, row.reason, row.created_at)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, cast
 
+from pydantic import TypeAdapter
 from sqlalchemy import Connection, Select, delete, select
 
 from mlflow_mother.store.database import batches
 from mlflow_mother.store.part import REF, AnyRow, Part, of_refs, ref_of, ref_of_uri
 from mlflow_mother.store.records import Direction, InferredEdge, Kin
 from mlflow_mother.store.tables import edges, versions
-from mlflow_mother.types import Edge, Lineage, ModelVersionRef, Relation
+from mlflow_mother.types import Edge, Evidence, Lineage, ModelVersionRef, Relation
 
+_evidence: TypeAdapter[tuple[Evidence, ...]] = TypeAdapter(tuple[Evidence, ...])
 _Step = Callable[[Connection, Collection[ModelVersionRef]], Iterable[ModelVersionRef | None]]
 
 
@@ -73,7 +75,10 @@ def replace_edges(connection: Connection, version_id: int, lineage: Lineage) -> 
             "relation": edge.relation.value,
             "probability": edge.probability,
             "direction": edge.direction,
+            "direction_probability": edge.direction_probability,
             "weight": edge.weight,
+            "rank": edge.rank,
+            "evidence": _evidence.dump_json(edge.evidence).decode(),
         }
         for edge in heritage_of(lineage)
     }
@@ -108,12 +113,15 @@ def _edges_from(connection: Connection, registry: str, refs: Collection[ModelVer
 
 
 def _edge_of(row: AnyRow) -> InferredEdge:
-    return InferredEdge(
-        subject=ref_of(row),
+    edge = Edge(
         parent=row.parent,
         child=row.child,
         relation=Relation(row.relation),
         probability=row.probability,
         direction=cast("Direction", row.direction),
+        direction_probability=row.direction_probability,
         weight=row.weight,
+        rank=row.rank,
+        evidence=_evidence.validate_json(row.evidence),
     )
+    return InferredEdge(subject=ref_of(row), edge=edge)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import islice
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
 
 from mlflow_mother.store.database import batches, clean
-from mlflow_mother.store.part import REF, AnyRow, Part, ref_of, select_version
+from mlflow_mother.store.part import REF, AnyRow, Part, of_refs, ref_of, select_version
 from mlflow_mother.store.records import Claim, Registration
 from mlflow_mother.store.tables import versions, work
 from mlflow_mother.store.versions import forget, new_work, request_again
@@ -75,18 +76,20 @@ class WorkQueue(Part):
             registry: Only versions of this registry.
             refs: Only these versions.
         """
-        wanted = and_(True, *_wanted(registry, refs))
         with self._database.write() as connection:
             now = self._database.now(connection)
             free = or_(work.c.lease_until.is_(None), work.c.lease_until <= now)
-            due = connection.execute(
+            query = (
                 select(work, *REF, versions.c.source, versions.c.registered_at)
                 .join_from(work, versions)
-                .where(free, work.c.not_before <= now, ~versions.c.ignored, wanted)
+                .where(free, work.c.not_before <= now, ~versions.c.ignored)
                 .order_by(versions.c.registered_at.nulls_last(), work.c.queued_at, work.c.version_id)
                 .limit(limit)
                 .with_for_update(skip_locked=True, of=work)
-            ).all()
+            )
+            if registry is not None:
+                query = query.where(versions.c.registry == registry)
+            due = list(islice(of_refs(connection, query, refs), limit))
             until = now + lease_seconds
             connection.execute(
                 update(work)
@@ -189,15 +192,6 @@ def _is_another(known: AnyRow, item: Registration) -> bool:
     if known.registered_at is None or item.registered_at is None:
         return False
     return bool(abs(known.registered_at - item.registered_at) > _SAME_TIME)
-
-
-def _wanted(registry: str | None, refs: Collection[ModelVersionRef] | None) -> list[ColumnElement[bool]]:
-    wanted: list[ColumnElement[bool]] = []
-    if registry is not None:
-        wanted.append(versions.c.registry == registry)
-    if refs is not None:
-        wanted.append(tuple_(*REF).in_([(ref.registry, ref.name, ref.version) for ref in refs]))
-    return wanted
 
 
 def _held(claim: Claim) -> ColumnElement[bool]:

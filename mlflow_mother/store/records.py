@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mlflow_mother.types import Lineage, ModelVersionRef, Relation, Status
+from mlflow_mother.types import Edge, Lineage, ModelVersionRef, Relation, Status
 
 WriteBackTarget = Literal["tags", "artifacts"]
 """Where a result is written back to in MLflow."""
@@ -151,22 +151,42 @@ class InferredEdge:
 
     Attributes:
         subject: The version whose inference says so.
-        parent: Node id of the parent.
-        child: Node id of the child: the subject, or an unregistered ancestor of it. An undecided edge has the subject
+        edge: The edge. Its child is the subject or an unregistered ancestor of it; an undecided edge has the subject
             at either end.
-        relation: What was done to the parent.
-        probability: Probability of this directed edge.
-        direction: Whether the direction is decided.
-        weight: Share of this parent in the child.
     """
 
     subject: ModelVersionRef
-    parent: str
-    child: str
-    relation: Relation
-    probability: float
-    direction: Direction
-    weight: float
+    edge: Edge
+
+    @property
+    def parent(self) -> str:
+        """Node id of the parent."""
+        return self.edge.parent
+
+    @property
+    def child(self) -> str:
+        """Node id of the child."""
+        return self.edge.child
+
+    @property
+    def relation(self) -> Relation:
+        """What was done to the parent."""
+        return self.edge.relation
+
+    @property
+    def probability(self) -> float:
+        """Probability of this directed edge."""
+        return self.edge.probability
+
+    @property
+    def direction(self) -> Direction:
+        """Whether the direction is decided."""
+        return self.edge.direction
+
+    @property
+    def weight(self) -> float:
+        """Share of this parent in the child."""
+        return self.edge.weight
 
 
 @dataclass(frozen=True, slots=True)

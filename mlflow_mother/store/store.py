@@ -53,9 +53,9 @@ class Store(WorkQueue, Versions, Fingerprints, Comparisons, Inferences, Kinship,
             raise
         return store
 
-    @classmethod
-    def migrate(cls, uri: str) -> None:
-        """Creates or migrates the tables of a shared database: what ``mlflow-mother db upgrade`` does.
+    @staticmethod
+    def upgrade(uri: str) -> None:
+        """Creates or migrates the tables of a shared database: what ``mlflow-mother db upgrade`` and the server do.
 
         Raises:
             SchemaOutdatedError: The tables were made by a newer release.
@@ -66,14 +66,6 @@ class Store(WorkQueue, Versions, Fingerprints, Comparisons, Inferences, Kinship,
             schema.upgrade(database)
         finally:
             database.close()
-
-    def upgrade(self) -> None:
-        """Creates or migrates the tables.
-
-        Raises:
-            SchemaOutdatedError: The tables were made by a newer release.
-        """
-        schema.upgrade(self._database)
 
     def check(self) -> None:
         """Makes sure that the tables are those that this release needs.
@@ -106,4 +98,4 @@ class Store(WorkQueue, Versions, Fingerprints, Comparisons, Inferences, Kinship,
         if schema.revision(self._database) != schema.REVISION:
             if file is not None:
                 schema.use_wal(self._database)
-            self.upgrade()
+            schema.upgrade(self._database)

@@ -106,12 +106,12 @@ comparisons = Table(
     metadata,
     Column("digest_a", Text, primary_key=True, nullable=False),
     Column("digest_b", Text, primary_key=True, nullable=False),
-    Column("spec", Text, primary_key=True, nullable=False),
-    Column("engine", Text, primary_key=True, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("engine", Text, nullable=False),
     Column("data", LargeBinary, nullable=False),
     Index(None, "digest_b"),
 )
-"""Cache of pairwise comparisons, ``digest_a <= digest_b``."""
+"""Cache of pairwise comparisons, ``digest_a <= digest_b``: one a pair, by the last engine that made it."""
 
 inferences = Table(
     "mother_inferences",
@@ -137,7 +137,10 @@ edges = Table(
     Column("relation", Text, nullable=False),
     Column("probability", Double, nullable=False),
     Column("direction", Text, nullable=False),
+    Column("direction_probability", Double, nullable=False),
     Column("weight", Double, nullable=False),
+    Column("rank", Integer),
+    Column("evidence", Text, nullable=False),
     Index(None, "parent"),
 )
 """The current inferences' edges in a form that SQL can search."""

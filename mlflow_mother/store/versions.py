@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -151,6 +152,7 @@ class Versions(Part):
         with self._database.write(alone=True) as connection:
             gone = [row for row in connection.execute(query) if (row.name, row.version) not in kept]
             forget(connection, {row.id: ref_of(row) for row in gone}, self._database.now(connection))
+            _drop_orphans(connection)
             return tuple(ref_of(row) for row in gone)
 
     def rename(self, registry: str, old: str, new: str) -> int:
@@ -163,25 +165,22 @@ class Versions(Part):
             The number of versions that moved.
         """
         with self._database.write(alone=True) as connection:
-            moving = {
-                row.version: row.id
-                for row in connection.execute(
-                    select(versions).where(versions.c.registry == registry, versions.c.name == old)
+            now = self._database.now(connection)
+            mine = versions.c.registry == registry
+            replaced = connection.execute(select(versions.c.id, *REF).where(mine, versions.c.name == new)).all()
+            forget(connection, {row.id: ref_of(row) for row in replaced}, now)
+            moving = connection.scalars(select(versions.c.version).where(mine, versions.c.name == old)).all()
+            _requeue_naming(connection, registry, [f"models:/{old}/{version}" for version in moving], now)
+            everyone = select(versions.c.id).where(mine).scalar_subquery()
+            before, after = f"models:/{old}/", f"models:/{new}/"
+            for column in (edges.c.parent, edges.c.child, declared_parents.c.parent, decisions.c.parent):
+                connection.execute(
+                    update(column.table)
+                    .where(func.substr(column, 1, len(before)) == before)
+                    .where(column.table.c.version_id.in_(everyone))
+                    .values({column.name: after + func.substr(column, len(before) + 1)})
                 )
-            }
-            old_uris = [f"models:/{old}/{version}" for version in moving]
-            _requeue_naming(connection, registry, old_uris, self._database.now(connection))
-            everyone = select(versions.c.id).where(versions.c.registry == registry).scalar_subquery()
-            for version in moving:
-                before, after = f"models:/{old}/{version}", f"models:/{new}/{version}"
-                for column in (edges.c.parent, edges.c.child, declared_parents.c.parent, decisions.c.parent):
-                    table = column.table
-                    connection.execute(
-                        update(table)
-                        .where(column == before, table.c.version_id.in_(everyone))
-                        .values({column.name: after})
-                    )
-            connection.execute(update(versions).where(versions.c.id.in_(moving.values())).values(name=new))
+            connection.execute(update(versions).where(mine, versions.c.name == old).values(name=new))
             return len(moving)
 
 
@@ -189,7 +188,7 @@ _OLDEST_FIRST = (func.coalesce(versions.c.registered_at, versions.c.created_at),
 
 
 def forget(connection: Connection, gone: dict[int, ModelVersionRef], now: float) -> None:
-    """Deletes versions by id, in a transaction of its own kind (``alone``), and what only they held."""
+    """Deletes versions by id, with all that hangs on them, in a transaction that is ``alone``."""
     if not gone:
         return
     for registry in {ref.registry for ref in gone.values()}:
@@ -201,10 +200,9 @@ def forget(connection: Connection, gone: dict[int, ModelVersionRef], now: float)
             connection.execute(delete(edges).where(named, edges.c.version_id.in_(others)))
     for ids in batches(gone, 500):
         connection.execute(delete(versions).where(versions.c.id.in_(ids)))
-    drop_orphans(connection)
 
 
-def drop_orphans(connection: Connection) -> None:
+def _drop_orphans(connection: Connection) -> None:
     """Deletes fingerprints that no version holds, and comparisons with such."""
     held = exists().where(versions.c.digest == fingerprints.c.digest, versions.c.spec == fingerprints.c.spec)
     orphans = connection.execute(select(fingerprints.c.id, fingerprints.c.digest).where(~held)).all()
@@ -236,7 +234,7 @@ def _requeue_naming(connection: Connection, registry: str, uris: Collection[str]
     """Queues the registry's versions whose current lineage names one of these nodes."""
     if not uris:
         return
-    names = [f'"{uri}"'.encode() for uri in uris]
+    names = [json.dumps(uri, ensure_ascii=False).encode() for uri in uris]
     current = (
         select(versions.c.id, inferences.c.lineage)
         .join_from(versions, inferences)

@@ -82,7 +82,7 @@ def upgrade() -> None:
         sa.Column("spec", sa.Text, nullable=False),
         sa.Column("engine", sa.Text, nullable=False),
         sa.Column("data", sa.LargeBinary, nullable=False),
-        sa.PrimaryKeyConstraint("digest_a", "digest_b", "spec", "engine", name="pk_mother_comparisons"),
+        sa.PrimaryKeyConstraint("digest_a", "digest_b", name="pk_mother_comparisons"),
     )
     op.create_index("ix_mother_comparisons_digest_b", "mother_comparisons", ["digest_b"])
     op.create_table(
@@ -107,7 +107,10 @@ def upgrade() -> None:
         sa.Column("relation", sa.Text, nullable=False),
         sa.Column("probability", sa.Double, nullable=False),
         sa.Column("direction", sa.Text, nullable=False),
+        sa.Column("direction_probability", sa.Double, nullable=False),
         sa.Column("weight", sa.Double, nullable=False),
+        sa.Column("rank", sa.Integer),
+        sa.Column("evidence", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("version_id", "parent", "child", name="pk_mother_edges"),
         _of_version("mother_edges"),
     )

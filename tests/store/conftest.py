@@ -1,0 +1,125 @@
+"""Stores on both databases: every test here runs on SQLite and on a private PostgreSQL server."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from mlflow_mother.store import Store
+
+BACKENDS = ("sqlite", "postgresql")
+_serial = itertools.count()
+
+
+class PostgresServer:
+    """A PostgreSQL server in a folder of its own, reachable over a socket in that folder only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.user = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+        if self.user is not None:
+            owner = pwd.getpwnam(self.user)
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        assert programs, "PostgreSQL is missing: apt-get install postgresql"
+        self.programs = programs[-1]
+        data = folder / "data"
+        self._run("initdb", "-D", data, "-U", "mother", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions")
+        self.process = self._start(
+            "postgres",
+            "-D",
+            data,
+            "-k",
+            folder,
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "fsync=off",
+            "-c",
+            "max_connections=60",
+        )
+        deadline = time.monotonic() + 60
+        while subprocess.run([self.programs / "pg_isready", "-q", "-h", folder], check=False).returncode:
+            assert self.process.poll() is None and time.monotonic() < deadline, "PostgreSQL did not start"
+            time.sleep(0.05)
+
+    def create_database(self) -> str:
+        name = f"test_{next(_serial)}"
+        engine = create_engine(self.uri("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return self.uri(name)
+
+    def uri(self, database: str) -> str:
+        return f"postgresql+psycopg2://mother@/{database}?host={self.folder}"
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+    def _run(self, program: str, *arguments: object) -> None:
+        assert self._start(program, *arguments).wait(60) == 0, f"{program} failed"
+
+    def _start(self, program: str, *arguments: object) -> subprocess.Popen[bytes]:
+        with (self.folder.with_suffix(".log")).open("ab") as log:
+            return subprocess.Popen(
+                [self.programs / program, *map(str, arguments)],
+                stdout=log,
+                stderr=log,
+                user=self.user,
+                cwd=self.folder,
+                env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has at most 107 characters
+    server = PostgresServer(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+    folder.with_suffix(".log").unlink()
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def new_database(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Makes the URI of an empty database of the backend under test."""
+
+    def make() -> str:
+        if backend == "sqlite":
+            return f"sqlite:///{tmp_path}/{next(_serial)}.db"
+        server: PostgresServer = request.getfixturevalue("postgres")
+        return server.create_database()
+
+    return make
+
+
+@pytest.fixture
+def uri(new_database: Callable[[], str]) -> str:
+    """URI of a database that holds Mother's tables."""
+    made = new_database()
+    Store.upgrade(made)
+    return made
+
+
+@pytest.fixture
+def store(uri: str) -> Iterator[Store]:
+    with Store.open(uri, local=False) as opened:
+        yield opened
