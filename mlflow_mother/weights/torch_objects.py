@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,9 @@ _REASONS = {
     "torch.nn.parameter.UninitializedBuffer": "was never initialised (a lazy module)",
 }
 """Calls that make tensors which cannot be read, and why."""
+
+Found = Iterator[tuple[tuple[str, ...], Inert]]
+"""Tensor records with the words of their names."""
 
 
 @dataclass(frozen=True)
@@ -140,28 +144,33 @@ class _Walk:
         self._visits = 0
         self._open: set[int] = set()
 
-    def checkpoint(self, value: Any, path: tuple[str, ...], depth: int) -> Iterator[tuple[tuple[str, ...], Inert]]:
+    def checkpoint(self, value: Any, path: tuple[str, ...], depth: int) -> Found:
         """Tensors of a file's top-level object: a module, a state dict, or a training checkpoint around them."""
         self._visit(depth)
         parts = _parts(value)
         if is_tensor(value) or not parts or _is_module(value) or _is_script(value):
             yield from self.tensors(value, path, depth)
             return
-        if {"state", "param_groups"} <= parts.keys():
-            return  # an optimizer's own state
-        if any(is_tensor(part) for part in parts.values()):
-            yield from self.tensors(parts, path, depth)
-            return
-        candidates = {key: part for key, part in parts.items() if _may_be_weights(key)}
-        for key in MAIN_KEYS:
-            if key in candidates and self._holds_tensors(candidates[key], depth):
-                yield from self.checkpoint(candidates[key], path, depth + 1)
-                return
-        holders = {key: part for key, part in candidates.items() if self._holds_tensors(part, depth)}
-        for key, part in holders.items():
-            yield from self.checkpoint(part, path if len(holders) == 1 else (*path, key), depth + 1)
+        if {"state", "param_groups"} <= parts.keys() or id(value) in self._open:
+            return  # an optimizer's own state, or a cycle
+        with self._opened(value):
+            yield from self._checkpoint_parts(parts, path, depth)
 
-    def tensors(self, value: Any, path: tuple[str, ...], depth: int) -> Iterator[tuple[tuple[str, ...], Inert]]:
+    def _checkpoint_parts(self, parts: Mapping[str, Any], path: tuple[str, ...], depth: int) -> Found:
+        candidates = {key: part for key, part in parts.items() if is_tensor(part) or _may_be_weights(key)}
+        holders = {
+            key: part for key, part in candidates.items() if not is_tensor(part) and self._holds_tensors(part, depth)
+        }
+        main = next((key for key in MAIN_KEYS if key in holders), None)
+        if main is not None:
+            yield from self.checkpoint(holders[main], path, depth + 1)
+        elif any(is_tensor(part) for part in candidates.values()):
+            yield from self.tensors(candidates, path, depth)
+        else:
+            for key, part in holders.items():
+                yield from self.checkpoint(part, path if len(holders) == 1 else (*path, key), depth + 1)
+
+    def tensors(self, value: Any, path: tuple[str, ...], depth: int) -> Found:
         """All tensors below an object, module structure flattened as ``state_dict`` does."""
         self._visit(depth)
         if isinstance(value, Inert) and is_tensor(value):
@@ -169,10 +178,9 @@ class _Walk:
         elif _is_module(value):
             yield from self._module(_state(value), path, depth)
         elif id(value) not in self._open:
-            self._open.add(id(value))
-            for key, part in _parts(value).items():
-                yield from self.tensors(part, (*path, key), depth + 1)
-            self._open.discard(id(value))
+            with self._opened(value):
+                for key, part in _parts(value).items():
+                    yield from self.tensors(part, (*path, key), depth + 1)
 
     def tensor(self, value: Inert, name: str) -> TensorRef:
         """Interprets a tensor record."""
@@ -231,9 +239,7 @@ class _Walk:
             raise unsupported(path or "unknown", name, self._what)
         return TORCH[short]
 
-    def _module(
-        self, state: Mapping[str, Any], path: tuple[str, ...], depth: int
-    ) -> Iterator[tuple[tuple[str, ...], Inert]]:
+    def _module(self, state: Mapping[str, Any], path: tuple[str, ...], depth: int) -> Found:
         transient = state.get("_non_persistent_buffers_set") or ()
         for key, part in _parts(state.get("_parameters")).items():
             yield from self._leaf(part, (*path, key), depth)
@@ -243,13 +249,21 @@ class _Walk:
         for key, part in _parts(state.get("_modules")).items():
             yield from self.tensors(part, (*path, key), depth + 1)
 
-    def _leaf(self, value: Any, path: tuple[str, ...], depth: int) -> Iterator[tuple[tuple[str, ...], Inert]]:
+    def _leaf(self, value: Any, path: tuple[str, ...], depth: int) -> Found:
         self._visit(depth)
         if isinstance(value, Inert) and is_tensor(value):
             yield path, value
 
     def _holds_tensors(self, value: Any, depth: int) -> bool:
         return next(self.tensors(value, (), depth + 1), None) is not None
+
+    @contextmanager
+    def _opened(self, value: Any) -> Iterator[None]:
+        self._open.add(id(value))
+        try:
+            yield
+        finally:
+            self._open.discard(id(value))
 
     def _visit(self, depth: int) -> None:
         self._visits += 1
