@@ -1,0 +1,112 @@
+"""Which models a path holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlflow_mother.api.discover import find_models
+from mlflow_mother.errors import UnsupportedFormatError, WeightsError
+from mlflow_mother.weights.model import ModelFiles, NamedTensor, WeightsInfo
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _touch(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def _ids(*paths: str) -> list[str]:
+    return [model.id for model in find_models(paths)]
+
+
+@pytest.mark.parametrize("given", ["a.pt", "./a.pt", "sub/../a.pt"])
+def test_the_id_of_a_file_is_its_path_as_given(folder: Path, given: str) -> None:
+    _touch(folder, "a.pt", "sub/x")
+    assert _ids(given) == [given]
+
+
+def test_a_folder_of_checkpoints_is_one_model_a_file(folder: Path) -> None:
+    _touch(folder, "c/b.safetensors", "c/a.pt", "c/deep/er/x.bin", "c/notes.txt")
+    assert _ids("c") == ["c/a.pt", "c/b.safetensors", "c/deep/er/x.bin"]
+    assert _ids("./c/") == ["./c/a.pt", "./c/b.safetensors", "./c/deep/er/x.bin"]
+
+
+def test_the_current_folder_and_absolute_paths_keep_their_spelling(folder: Path) -> None:
+    _touch(folder, "a.pt")
+    assert _ids(".") == ["./a.pt"]
+    assert _ids(str(folder)) == [f"{folder}/a.pt"]
+
+
+def test_a_model_given_twice_counts_once(folder: Path) -> None:
+    _touch(folder, "c/a.pt")
+    assert _ids("c", "c/a.pt", "c") == ["c/a.pt"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["MLmodel", "data/model.pth"],
+        ["config.json", "model.safetensors", "optimizer.pt", "extra/more.pt"],
+        ["config.json", "pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"],
+        ["adapter_config.json", "adapter_model.safetensors"],
+        ["model.safetensors.index.json", "model-00001-of-00001.safetensors"],
+        ["part-00001-of-00002.safetensors", "part-00002-of-00002.safetensors"],
+        ["modules.json", "0_Transformer/config.json", "0_Transformer/model.safetensors"],
+        ["model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors"],
+    ],
+    ids=["mlflow", "transformers", "sharded", "adapter", "index", "shards", "sentence-transformers", "diffusers"],
+)
+def test_a_model_directory_is_one_model(folder: Path, names: list[str]) -> None:
+    _touch(folder, *(f"m/{name}" for name in names))
+    assert _ids("m") == ["m"]
+    _touch(folder, "other.pt")
+    assert _ids(".") == ["./m", "./other.pt"]
+
+
+def test_a_trainers_output_is_the_final_model_and_its_checkpoints(folder: Path) -> None:
+    for name in ("", "checkpoint-5/", "checkpoint-10/"):
+        _touch(folder, f"out/{name}config.json", f"out/{name}model.safetensors", f"out/{name}optimizer.pt")
+    assert _ids("out") == ["out", "out/checkpoint-10", "out/checkpoint-5"]
+
+
+def test_a_training_configuration_beside_checkpoints_makes_no_model(folder: Path) -> None:
+    _touch(folder, "c/config.json", "c/step1.pt", "c/step2.pt")
+    assert _ids("c") == ["c/step1.pt", "c/step2.pt"]
+
+
+def test_trainers_states_and_hidden_folders_are_no_models(folder: Path) -> None:
+    _touch(folder, "c/a.pt", "c/optimizer.pt", "c/rng_state_0.pth", "c/training_args.bin", "c/.cache/x.pt")
+    assert _ids("c") == ["c/a.pt"]
+
+
+def test_a_plugin_reader_adds_formats(folder: Path) -> None:
+    class Reader:
+        name = "gguf"
+
+        def detect(self, files: ModelFiles, /) -> WeightsInfo | None:
+            if "broken.gguf" in files.sizes():
+                raise UnsupportedFormatError("broken", "Mend it.")
+            return WeightsInfo("gguf", ("a",), 1) if any(p.endswith(".gguf") for p in files.sizes()) else None
+
+        def tensors(self, files: ModelFiles, info: WeightsInfo, /) -> Iterator[NamedTensor]:
+            raise NotImplementedError
+
+    _touch(folder, "c/a.gguf", "c/broken.gguf", "c/b.pt")
+    assert [m.id for m in find_models(["c"], [Reader()])] == ["c/a.gguf", "c/b.pt"]
+
+
+@pytest.mark.parametrize("given", ["nowhere", "empty"])
+def test_a_path_without_models_says_what_to_do(folder: Path, given: str) -> None:
+    _touch(folder, "empty/readme.txt")
+    with pytest.raises(WeightsError, match=f"{given}.*(Check|Name)"):
+        find_models([given])
