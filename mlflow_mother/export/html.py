@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mlflow_mother.export.layout import layout
 from mlflow_mother.export.structure import nodes_by_id
-from mlflow_mother.export.svg import RELATION_COLOURS, style_sheet, to_svg
+from mlflow_mother.export.svg import RELATION_COLOURS, draw, style_sheet
 from mlflow_mother.export.text import (
     VERDICT_WORDS,
     edge_label,
     edge_sentence,
     escape,
-    node_detail,
+    node_details,
     node_name,
     probability_text,
+    share_text,
     split_uri,
 )
 from mlflow_mother.types import Edge, ModelTree, Node, Verdict
@@ -50,19 +52,22 @@ th{color:var(--soft);font-weight:500;font-size:12px;text-align:left;white-space:
 th,td{padding:8px 16px 8px 0;border-bottom:1px solid var(--line);vertical-align:top}
 td{overflow-wrap:anywhere;min-width:7ch}
 td.number{font-variant-numeric:tabular-nums}
-summary{cursor:pointer;color:var(--focus)}
+summary{cursor:pointer}summary::marker{color:var(--focus)}
 details ul{margin-top:6px}
 .tag{display:inline-block;white-space:nowrap;font-weight:600}
 .tag::before{content:"";display:inline-block;width:8px;height:8px;border-radius:50%;background:currentColor;
 margin-right:6px}
 .conflict{color:var(--alarm)}.undocumented{color:var(--warn)}.confirmed{color:var(--good)}
 .unrelated,.undecided{color:var(--soft)}
-.counts{display:flex;flex-wrap:wrap;gap:8px 28px;margin:12px 0 0;padding:0;list-style:none}
+.counts{display:flex;flex-wrap:wrap;gap:12px 32px;margin:12px 0 0;padding:0;list-style:none}
 .counts b{font-size:20px;font-weight:600;display:block;line-height:1.2;color:var(--text)}
+.counts li{width:20ch}
+.counts .soft{font-size:12px;line-height:1.35;margin-top:2px}
 footer{margin-top:40px;padding-top:12px;border-top:1px solid var(--line);font-size:12px}
 @media print{.picture{max-height:none;overflow:visible}.picture svg{max-width:100%;height:auto}}
 """
 
+_PAGE_WIDTH = 1190
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
@@ -112,11 +117,10 @@ direction. A dotted line joins two related models of which the weights do not sa
 
 def picture(tree: ModelTree, subject: str | None = None) -> str:
     """The tree in a frame that scrolls, with a switch that fits it to the page's width."""
-    drawing = to_svg(tree, current=subject, embed_css=False)
-    return (
-        '<div><input type="checkbox" id="fit"><label class="fit" for="fit">Fit to width</label>\n'
-        f'<div class="picture" tabindex="0">\n{drawing}</div></div>'
-    )
+    plan = layout(tree)
+    drawing = draw(tree, plan, current=subject, embed_css=False)
+    switch = '<input type="checkbox" id="fit"><label class="fit" for="fit">Fit to width</label>\n'
+    return f'<div>{switch if plan.width > _PAGE_WIDTH else ""}<div class="picture" tabindex="0">\n{drawing}</div></div>'
 
 
 def full_name(node: Node) -> str:
@@ -141,8 +145,12 @@ def _lead(tree: ModelTree, nodes: dict[str, Node], subject: str | None) -> str:
     sentences = [
         edge_sentence(e, (_name(nodes, e.parent), _name(nodes, e.child)))[:-1]
         + f" (probability {probability_text(e.probability)})."
-        for e in [*parents, *undecided]
+        for e in [*(parents if len(parents) == 1 else ()), *undecided]
     ]
+    if len(parents) > 1:
+        shares = [f"{_name(nodes, e.parent)} ({share_text(e.weight)})" for e in parents]
+        least = probability_text(min(e.probability for e in parents))
+        sentences.insert(0, f"{_name(nodes, subject)} is a merge of {_joined(shares)} (probability at least {least}).")
     if not touching:
         sentences.append(f"{_name(nodes, subject)} has no relatives among the known models.")
     elif not parents and not undecided:
@@ -151,10 +159,14 @@ def _lead(tree: ModelTree, nodes: dict[str, Node], subject: str | None) -> str:
         sentences.append(
             f"{len(children)} known {'model descends' if len(children) == 1 else 'models descend'} from it."
         )
-    detail = node_detail(nodes[subject])
+    detail = " · ".join(node_details(nodes[subject]))
     return (f'<p class="soft">{escape(detail)}</p>' if detail else "") + "".join(
         f'<p class="lead">{escape(sentence)}</p>' for sentence in sentences
     )
+
+
+def _joined(names: list[str]) -> str:
+    return ", ".join(names[:-1]) + " and " + names[-1]
 
 
 def _edges(tree: ModelTree, nodes: dict[str, Node]) -> str:
@@ -174,15 +186,17 @@ def _edge_row(edge: Edge, nodes: dict[str, Node]) -> str:
     return (
         f'<tr><td title="{escape(edge.child)}">{escape(child)}</td><td title="{escape(edge.parent)}">{escape(parent)}'
         f'</td><td><span class="tag r-{edge.relation.value}">{escape(relation)}</span>{note}</td>'
-        f'<td class="number">{probability_text(edge.probability)}</td><td>{_evidence(edge, (parent, child))}</td></tr>'
+        f'<td class="number">{probability_text(edge.probability)}</td><td>{_evidence(edge)}</td></tr>'
     )
 
 
-def _evidence(edge: Edge, names: tuple[str, str]) -> str:
-    items = "".join(f"<li>{escape(evidence.text)}</li>" for evidence in edge.evidence)
-    if not items:
-        return escape(edge_sentence(edge, names))
-    return f"<details><summary>{escape(edge_sentence(edge, names))}</summary><ul>{items}</ul></details>"
+def _evidence(edge: Edge) -> str:
+    """The strongest reason, the others behind it."""
+    reasons = [escape(evidence.text) for evidence in edge.evidence]
+    if len(reasons) < 2:
+        return "".join(reasons)
+    more = "".join(f"<li>{reason}</li>" for reason in reasons[1:])
+    return f"<details><summary>{reasons[0]}</summary><ul>{more}</ul></details>"
 
 
 def _declared(tree: ModelTree) -> str:
@@ -195,7 +209,7 @@ def _declared(tree: ModelTree) -> str:
         inferred = [_name(nodes, edge.parent) for edge in tree.parents(node.id)]
         rows.append(
             f'<tr><td title="{escape(node.id)}">{escape(full_name(node))}</td><td>{listed(node.declared_parents)}</td>'
-            f"<td>{listed(inferred)}</td><td>{verdict_cell(node.verdict)}</td></tr>"
+            f"<td>{listed(inferred)}</td><td>{_verdict_cell(node.verdict)}</td></tr>"
         )
     if not rows:
         return ""
@@ -212,7 +226,7 @@ def listed(names: Sequence[str]) -> str:
     return "<br>".join(escape(name) for name in names) or '<span class="soft">none</span>'
 
 
-def verdict_cell(verdict: Verdict | None) -> str:
+def _verdict_cell(verdict: Verdict | None) -> str:
     """A verdict with its meaning."""
     if verdict is None:
         return ""

@@ -51,6 +51,10 @@ class Family:
         """Nodes that hang from nothing, in natural order."""
         return [member for member in self.members if member not in self.spine]
 
+    def span(self, link: Link) -> int:
+        """Number of generations that a link bridges."""
+        return self.generation[link.end] - self.generation[link.start]
+
     def branches(self) -> dict[str, list[str]]:
         """The nodes that hang from each node, in natural order."""
         found: dict[str, list[str]] = {member: [] for member in self.members}

@@ -28,6 +28,7 @@ _COLOURS = {
     "bg": ("#ffffff", "#11171c"),
     "card": ("#ffffff", "#1c242b"),
     "line": ("#c0cad4", "#475663"),
+    "stem": ("#8596a4", "#6d7f8d"),
     "text": ("#11171c", "#e8ecf0"),
     "soft": ("#566773", "#9dafbc"),
     "focus": ("#1f6fb2", "#5aa9e6"),
@@ -47,7 +48,7 @@ _RULES = """
 .mother-svg .dense .soft{font-size:10px}
 .mother-svg .unregistered .box{fill:none;stroke:var(--soft);stroke-dasharray:5 4}
 .mother-svg .unregistered .name{font-style:italic;font-weight:500;fill:var(--soft)}
-.mother-svg .trouble .box{stroke-dasharray:1 3}
+.mother-svg .trouble .box{stroke:var(--soft);stroke-dasharray:1.5 3.5}
 .mother-svg .conflict .box{stroke:var(--alarm);stroke-width:1.5;fill:var(--alarm-bg)}
 .mother-svg .conflict .soft{fill:var(--alarm)}
 .mother-svg .sign{fill:var(--alarm)}
@@ -56,13 +57,14 @@ _RULES = """
 .mother-svg .current:not(.conflict) .box{fill:var(--focus-bg)}
 .mother-svg .edge{color:var(--soft)}
 .mother-svg .wire{fill:none;stroke:currentColor;stroke-width:1.75}
+.mother-svg .stem{color:var(--stem)}
 .mother-svg .weak .wire{stroke-width:1}
 .mother-svg .undecided .wire{stroke-dasharray:.1 4.5;stroke-linecap:round;stroke-width:2.25}
 .mother-svg .touch{fill:none;stroke:transparent;stroke-width:12;pointer-events:stroke}
 .mother-svg .head{fill:currentColor}
 .mother-svg .label{fill:currentColor;text-anchor:end}
 .mother-svg .label{stroke:var(--bg);stroke-width:3px;stroke-linejoin:round;paint-order:stroke}
-.mother-svg .edge:hover .wire{stroke-width:3}
+.mother-svg .edge:hover .touch{stroke:currentColor;stroke-width:4}
 """
 
 _MARGIN = 20.0
@@ -81,7 +83,11 @@ def to_svg(tree: ModelTree, *, current: str | None = None, embed_css: bool = Tru
     Returns:
         An ``<svg>`` element that stands alone as a file and inside HTML.
     """
-    plan = layout(tree)
+    return draw(tree, layout(tree), current=current, embed_css=embed_css)
+
+
+def draw(tree: ModelTree, plan: Layout, *, current: str | None = None, embed_css: bool = True) -> str:
+    """Draws a tree whose layout is known; see :func:`to_svg`."""
     if not plan.nodes:
         return _empty(embed_css)
     nodes = nodes_by_id(tree)
@@ -89,8 +95,10 @@ def to_svg(tree: ModelTree, *, current: str | None = None, embed_css: bool = Tru
     legend, legend_width, legend_height = _legend(tree, current, plan.width)
     width = max(plan.width, legend_width) + 2 * _MARGIN
     height = plan.height + 2 * _MARGIN + legend_height
-    body = [_edge(line, edges[line.parent, line.child]) for line in plan.edges]
+    body = [_stem(line, edges[line.parent, line.child]) for line in plan.edges if line.stem]
+    body += [_edge(line, edges[line.parent, line.child]) for line in plan.edges]
     body += [_node(box, nodes[box.id], plan, current) for box in plan.nodes]
+    body += [f'<text class="soft" x="{c.x:g}" y="{c.y:g}">{escape(c.text)}</text>' for c in plan.captions]
     drawing = f'<g class="{"dense" if plan.dense else "roomy"}" transform="translate({_MARGIN:g} {_MARGIN:g})">'
     summary = f"Model tree with {_count(len(nodes), 'model')} and {_count(len(plan.edges), 'edge')}"
     place = f'<g transform="translate({_MARGIN:g} {plan.height + _MARGIN:g})">'
@@ -130,12 +138,17 @@ def _empty(embed_css: bool) -> str:
     return _page(420, 140, "Model tree without models", body, embed_css=embed_css)
 
 
+def _stem(line: PlacedEdge, edge: Edge) -> str:
+    dotted = " undecided" if edge.direction == "undecided" else ""
+    return f'<g class="stem{dotted}"><path class="wire" d="{line.stem}"/></g>'
+
+
 def _edge(line: PlacedEdge, edge: Edge) -> str:
     classes = f"edge r-{edge.relation.value}"
     classes += " undecided" if edge.direction == "undecided" else ""
     classes += " weak" if edge.probability < _WEAK_BELOW else ""
     parts = [f'<g class="{classes}">{_title(edge_tooltip(edge))}', f'<path class="touch" d="{line.path}"/>']
-    parts.append(f'<path class="wire" d="{line.path}"/>')
+    parts.append(f'<path class="wire" d="{line.branch}"/>')
     if line.head:
         x, y = line.head
         back = -8 if line.head_points == "right" else 8
@@ -189,7 +202,9 @@ def _legend(tree: ModelTree, current: str | None, width: float) -> tuple[list[st
     if any(edge.direction == "undecided" for edge in tree.edges):
         entries.append(('<g class="edge undecided"><path class="wire" d="M0 -4h20"/></g>', "direction undecided"))
     if any(e.probability < _WEAK_BELOW and e.direction == "decided" for e in tree.edges):
-        entries.append(('<g class="edge weak"><path class="wire" d="M0 -4h20"/></g>', f"below {_WEAK_BELOW}"))
+        entries.append(
+            ('<g class="edge weak"><path class="wire" d="M0 -4h20"/></g>', f"probability below {_WEAK_BELOW}")
+        )
     box = '<g class="{}"><rect class="box" y="-10" width="20" height="12" rx="3"/></g>'
     if any(node.kind == "unregistered" for node in tree.nodes):
         entries.append((box.format("unregistered"), "unregistered ancestor"))

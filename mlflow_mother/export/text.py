@@ -87,11 +87,13 @@ def _character_width(character: str) -> float:
         return 0.0
     if unicodedata.east_asian_width(character) in "WF":
         return 1.05
+    if not character.isascii():
+        return 0.78
     if character in "ijl.,:;'|!()[]{}tfrI ":
-        return 0.36
+        return 0.38
     if character in "mwMW@%":
-        return 0.92
-    return 0.7 if character.isupper() else 0.58
+        return 0.98
+    return 0.73 if character.isupper() else 0.63
 
 
 def shorten(text: str, width: float, size: float) -> str:
@@ -181,10 +183,10 @@ def node_name(node: Node) -> str:
     return split_uri(node.id)[0]
 
 
-def node_detail(node: Node) -> str:
-    """The second line of a node: version, trouble, aliases, size; empty when there is nothing to say."""
+def node_details(node: Node) -> list[str]:
+    """Facts for the second line of a node, the important ones first: version, trouble, aliases, size."""
     if node.kind == "unregistered":
-        return "inferred, not registered"
+        return ["inferred, not registered"]
     _, version = split_uri(node.id)
     facts = [f"v{version}"] if version else []
     if node.verdict in {Verdict.CONFLICT, Verdict.UNDOCUMENTED}:
@@ -196,7 +198,7 @@ def node_detail(node: Node) -> str:
         facts.append(f"{count_text(node.parameters)} params")
     if node.format and not version:
         facts.append(node.format)
-    return " · ".join(facts)
+    return facts
 
 
 def node_tooltip(node: Node) -> list[str]:
