@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from mlflow_mother.export.html import listed, page, picture, verdict_cell
-from mlflow_mother.export.text import VERDICT_WORDS, escape, natural_key, probability_text
+from mlflow_mother.export.html import listed, page, picture
+from mlflow_mother.export.text import VERDICT_WORDS, counted, escape, natural_key, probability_text
 from mlflow_mother.types import ModelTree, Record, Verdict
 
 SEVERITY = (Verdict.CONFLICT, Verdict.UNDOCUMENTED, Verdict.UNDECIDED, Verdict.CONFIRMED, Verdict.UNRELATED)
@@ -42,28 +42,32 @@ def audit_html(tree: ModelTree, rows: Sequence[AuditRow], *, title: str = "Linea
         title: Heading of the page.
     """
     counts = Counter(row.verdict for row in rows)
-    tiles = "".join(
-        f'<li class="{v.value}"><b>{counts[v]}</b><span class="tag">{v.value}</span></li>' for v in SEVERITY
-    )
+    tiles = "".join(_tile(verdict, counts[verdict]) for verdict in SEVERITY)
     ordered = sorted(rows, key=lambda row: (SEVERITY.index(row.verdict), natural_key(row.uri)))
-    meanings = "".join(f"<li><b>{v.value}</b>: {VERDICT_WORDS[v]}.</li>" for v in SEVERITY)
     body = f"""<h1>{escape(title)}</h1>
-<p class="lead soft">{len(rows)} model versions, declared parents against what their weights show.</p>
+<p class="lead soft">{counted(len(rows), "model version")}, declared parents against what their weights show.</p>
 <ul class="counts">{tiles}</ul>
 <h2>Versions</h2>
 <div class="table"><table>
 <thead><tr><th>Version</th><th>Verdict</th><th>Declared</th><th>Inferred</th><th>Probability</th><th>Note</th></tr></thead>
 <tbody>
 {"".join(_row(row) for row in ordered)}</tbody></table></div>
-<details><summary>What the verdicts mean</summary><ul>{meanings}</ul></details>
 <h2>Model tree</h2>
 {picture(tree)}"""
     return page(title, body)
 
 
+def _tag(verdict: Verdict) -> str:
+    return f'<span class="tag {verdict.value}">{verdict.value}</span>'
+
+
+def _tile(verdict: Verdict, count: int) -> str:
+    return f'<li><b>{count}</b>{_tag(verdict)}<div class="soft">{VERDICT_WORDS[verdict]}</div></li>'
+
+
 def _row(row: AuditRow) -> str:
     probability = "" if row.probability is None else probability_text(row.probability)
     return (
-        f"<tr><td>{escape(row.uri)}</td><td>{verdict_cell(row.verdict)}</td><td>{listed(row.declared)}</td>"
+        f"<tr><td>{escape(row.uri)}</td><td>{_tag(row.verdict)}</td><td>{listed(row.declared)}</td>"
         f'<td>{listed(row.inferred)}</td><td class="number">{probability}</td><td>{escape(row.note)}</td></tr>\n'
     )

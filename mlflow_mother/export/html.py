@@ -13,6 +13,7 @@ from mlflow_mother.export.structure import nodes_by_id
 from mlflow_mother.export.svg import RELATION_COLOURS, draw, style_sheet
 from mlflow_mother.export.text import (
     VERDICT_WORDS,
+    counted,
     edge_label,
     edge_sentence,
     escape,
@@ -136,8 +137,8 @@ def _name(nodes: dict[str, Node], node_id: str) -> str:
 def _lead(tree: ModelTree, nodes: dict[str, Node], subject: str | None) -> str:
     """What is known of the subject, in sentences."""
     if subject is None or subject not in nodes:
-        roots = len(tree.roots)
-        return f'<p class="lead soft">{len(nodes)} models, {len(tree.edges)} edges, {roots} without a parent.</p>'
+        counts = f"{counted(len(nodes), 'model')}, {counted(len(tree.edges), 'edge')}"
+        return f'<p class="lead soft">{counts}, {len(tree.roots)} without a parent.</p>' if nodes else ""
     touching = [e for e in tree.edges if subject in (e.parent, e.child)]
     parents = [e for e in touching if e.child == subject and e.direction == "decided"]
     children = [e for e in touching if e.parent == subject and e.direction == "decided"]

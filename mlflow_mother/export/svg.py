@@ -6,7 +6,7 @@ from collections import Counter
 
 from mlflow_mother.export.layout import Layout, PlacedEdge, PlacedNode, layout
 from mlflow_mother.export.structure import nodes_by_id
-from mlflow_mother.export.text import edge_tooltip, escape, node_tooltip, text_width
+from mlflow_mother.export.text import counted, edge_tooltip, escape, node_tooltip, text_width
 from mlflow_mother.types import Edge, ModelTree, Node, Relation, Status, Verdict
 
 RELATION_COLOURS: dict[Relation, tuple[str, str]] = {
@@ -100,7 +100,7 @@ def draw(tree: ModelTree, plan: Layout, *, current: str | None = None, embed_css
     body += [_node(box, nodes[box.id], plan, current) for box in plan.nodes]
     body += [f'<text class="soft" x="{c.x:g}" y="{c.y:g}">{escape(c.text)}</text>' for c in plan.captions]
     drawing = f'<g class="{"dense" if plan.dense else "roomy"}" transform="translate({_MARGIN:g} {_MARGIN:g})">'
-    summary = f"Model tree with {_count(len(nodes), 'model')} and {_count(len(plan.edges), 'edge')}"
+    summary = f"Model tree with {counted(len(nodes), 'model')} and {counted(len(plan.edges), 'edge')}"
     place = f'<g transform="translate({_MARGIN:g} {plan.height + _MARGIN:g})">'
     return _page(
         width, height, summary, "\n".join([drawing, *body, "</g>", place, *legend, "</g>"]), embed_css=embed_css
@@ -227,7 +227,3 @@ def _legend(tree: ModelTree, current: str | None, width: float) -> tuple[list[st
         x += step
         widest = max(widest, x)
     return parts, widest, y + 4
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -231,3 +231,8 @@ def count_text(count: int) -> str:
             return f"{value:.3g}{unit}"
         value /= 1000
     return f"{value:.3g}T"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and its noun, e.g. ``3 models``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
