@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from itertools import islice
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
 
@@ -55,7 +56,7 @@ class WorkQueue(Part):
         for batch in batches(registrations, 200):
             with self._database.write(alone=True) as connection:
                 now = self._database.now(connection)
-                queued += [item.ref for item in batch if _enqueue(connection, item, again, now)]
+                queued += _enqueue(connection, batch, again, now)
         return tuple(queued)
 
     def claim(
@@ -152,40 +153,47 @@ class WorkQueue(Part):
             return True
 
 
-def _enqueue(connection: Connection, item: Registration, again: bool, now: float) -> bool:
-    known = connection.execute(select_version(item.ref)).first()
-    if known is not None and _is_another(known, item):
-        forget(connection, {known.id: item.ref}, now)
-        known = None
-    if known is None:
-        inserted = connection.execute(
-            versions.insert().values(
-                registry=item.ref.registry,
-                name=item.ref.name,
-                version=item.ref.version,
-                source=clean(item.source),
-                status=Status.PENDING.value,
-                reason="",
-                registered_at=item.registered_at,
-                created_at=now,
-                ignored=False,
-                inference=0,
-            )
-        )
-        assert inserted.inserted_primary_key is not None  # noqa: S101  (a single-row INSERT always has one)
-        connection.execute(work.insert().values(new_work(inserted.inserted_primary_key[0], now)))
-        return True
-    connection.execute(
-        update(versions)
-        .where(versions.c.id == known.id)
-        .values(
-            source=clean(item.source) or known.source,
-            registered_at=known.registered_at if item.registered_at is None else item.registered_at,
-        )
-    )
+def _enqueue(connection: Connection, batch: list[Registration], again: bool, now: float) -> list[ModelVersionRef]:
+    items = {item.ref: item for item in batch}
+    known = {ref_of(row): row for row in of_refs(connection, select(versions), items)}
+    replaced = {row.id: ref for ref, row in known.items() if _is_another(row, items[ref])}
+    forget(connection, replaced, now)
+    for ref in replaced.values():
+        del known[ref]
+    new = [item for ref, item in items.items() if ref not in known]
+    if new:
+        connection.execute(versions.insert(), [_new_version(item, now) for item in new])
+        inserted = of_refs(connection, select(versions.c.id, *REF), [item.ref for item in new])
+        connection.execute(work.insert(), [new_work(row.id, now) for row in inserted])
+    for ref, row in known.items():
+        _fill_in(connection, row, items[ref])
     if again:
-        request_again(connection, [known.id], now)
-    return again
+        request_again(connection, [row.id for row in known.values()], now)
+    return list(items) if again else [item.ref for item in new]
+
+
+def _new_version(item: Registration, now: float) -> dict[str, Any]:
+    return {
+        "registry": item.ref.registry,
+        "name": item.ref.name,
+        "version": item.ref.version,
+        "source": clean(item.source),
+        "status": Status.PENDING.value,
+        "reason": "",
+        "registered_at": item.registered_at,
+        "created_at": now,
+        "ignored": False,
+        "inference": 0,
+    }
+
+
+def _fill_in(connection: Connection, known: AnyRow, item: Registration) -> None:
+    """Adds what an earlier trigger did not know."""
+    source = clean(item.source) or known.source
+    registered_at = known.registered_at if item.registered_at is None else item.registered_at
+    if (source, registered_at) != (known.source, known.registered_at):
+        changed = update(versions).where(versions.c.id == known.id)
+        connection.execute(changed.values(source=source, registered_at=registered_at))
 
 
 def _is_another(known: AnyRow, item: Registration) -> bool:

@@ -6,16 +6,18 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from mlflow_mother.store import Store
+from mlflow_mother.store.tables import metadata
 
 BACKENDS = ("sqlite", "postgresql")
 _serial = itertools.count()
@@ -65,7 +67,7 @@ class PostgresServer:
         return f"postgresql+psycopg2://mother@/{database}?host={self.folder}"
 
     def stop(self) -> None:
-        self.process.terminate()
+        self.process.send_signal(signal.SIGQUIT)  # at once: nobody needs what it holds
         self.process.wait(30)
 
     def _run(self, program: str, *arguments: object) -> None:
@@ -93,28 +95,38 @@ def postgres() -> Iterator[PostgresServer]:
     folder.with_suffix(".log").unlink()
 
 
+@pytest.fixture(scope="session")
+def migrated(postgres: PostgresServer) -> str:
+    """URI of the PostgreSQL database that tests share, one after the other: making one takes long."""
+    uri = postgres.create_database()
+    Store.upgrade(uri)
+    return uri
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def new_database(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Makes the URI of an empty database of the backend under test."""
-
-    def make() -> str:
-        if backend == "sqlite":
-            return f"sqlite:///{tmp_path}/{next(_serial)}.db"
-        server: PostgresServer = request.getfixturevalue("postgres")
-        return server.create_database()
-
-    return make
+def empty_uri(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """URI of an empty database."""
+    if backend == "sqlite":
+        return f"sqlite:///{tmp_path}/mother.db"
+    return str(request.getfixturevalue("postgres").create_database())
 
 
 @pytest.fixture
-def uri(new_database: Callable[[], str]) -> str:
+def uri(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """URI of a database that holds Mother's tables."""
-    made = new_database()
+    if backend == "postgresql":
+        shared = str(request.getfixturevalue("migrated"))
+        engine = create_engine(shared)
+        with engine.begin() as connection:
+            connection.execute(text("TRUNCATE " + ", ".join(table.name for table in metadata.sorted_tables)))
+        engine.dispose()
+        return shared
+    made = f"sqlite:///{tmp_path}/mother.db"
     Store.upgrade(made)
     return made
 

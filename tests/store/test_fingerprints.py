@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from store_samples import REGISTRY, fingerprint, ref
 
 from mlflow_mother.errors import StoreError
-from mlflow_mother.store import Store, StoredFingerprint
+from mlflow_mother.store import Registration, Store, StoredFingerprint
 
 
 def put(store: Store, name: str, coarse: list[float], digest: str = "") -> None:
@@ -104,18 +104,18 @@ def test_a_vector_without_a_direction_is_nobodys_relative(store: Store) -> None:
     assert {c.cosine for c in store.candidates(REGISTRY, np.zeros(2, np.float32), 9)} == {0.0}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(vectors=arrays(np.float32, (12, 5), elements=st.floats(-1, 1, width=32)))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(vectors=arrays(np.float32, (6, 5), elements=st.floats(-1, 1, width=32)))
 def test_candidates_are_those_of_a_plain_search(store: Store, vectors: np.ndarray) -> None:
     registry = f"registry of {vectors.tobytes().hex()}"
-    names = [f"{i}-{hash(vectors.tobytes())}" for i in range(11)]
+    names = [f"{i}-{hash(vectors.tobytes())}" for i in range(5)]
+    store.enqueue_many([Registration(ref(name, registry=registry)) for name in names])
     for name, vector in zip(names, vectors, strict=False):
-        store.enqueue(ref(name, registry=registry))
         store.put_fingerprint(ref(name, registry=registry), fingerprint(name, vector.tolist()))
     norms = np.linalg.norm(vectors.astype(float), axis=1)
     units = vectors / np.where(norms == 0, 1, norms)[:, None]
-    expected = np.abs(units[:11] @ units[11])
-    found = store.candidates(registry, vectors[11], 11)
+    expected = np.abs(units[:5] @ units[5])
+    found = store.candidates(registry, vectors[5], 5)
     assert [abs(c.cosine) for c in found] == pytest.approx(sorted(expected, reverse=True), abs=1e-5)
     assert {c.digest: abs(c.cosine) for c in found} == pytest.approx(dict(zip(names, expected, strict=True)), abs=1e-5)
 
