@@ -1,0 +1,191 @@
+"""Certificates: facts about two models that decide their direction without statistics.
+
+Each is read off raw values at fixed positions and exact counts, so it is a proof up to the sampled positions, not a
+likelihood: a cast is the exact rounding of its parent, a pruned child's zeros contain its parent's, counters only grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mlflow_mother.fingerprint.record import Fingerprint
+from mlflow_mother.heritage.geometry import Geometry
+from mlflow_mother.heritage.roles import Role
+from mlflow_mother.types import Record, Relation
+
+PROOF = 12.0
+"""Log-odds of an exact certificate: wrong once in 160,000."""
+
+COUNTER_LOG_ODDS = 3.0
+"""Log-odds of a grown counter: training scripts may reset it."""
+
+RESIZED_LOG_ODDS = 2.0
+"""Log-odds that the model with more rows is the child: vocabularies are extended more often than trimmed."""
+
+LEAST_PRUNED = 0.05
+"""Least additional share of zeros that counts as pruning."""
+
+QUANTISATION_LEVELS = 256
+"""Most distinct values in a sampled row of an 8-bit quantised tensor."""
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A floating-point format: mantissa bits and the exponent of its smallest normal number."""
+
+    name: str
+    mantissa: int
+    smallest: int
+
+    def round(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Rounds half to even onto the grid, subnormal numbers included."""
+        wide = values.astype(np.float64)
+        _, exponent = np.frexp(wide)
+        step = np.exp2(np.maximum(exponent - 1, self.smallest) - self.mantissa)
+        return np.asarray(np.round(wide / step) * step)
+
+
+GRIDS = (_Grid("bf16", 7, -126), _Grid("fp16", 10, -14), _Grid("fp8 e4m3", 3, -6), _Grid("fp8 e5m2", 2, -14))
+
+
+class Certificate(Record):
+    """One exact fact about a pair.
+
+    Attributes:
+        relation: The relation it proves, if any.
+        forward: True when the first model is the parent, False when the second is, None when it proves no direction.
+        log_odds: Weight for that direction.
+        text: The fact in words, from the parent's side.
+    """
+
+    relation: Relation | None
+    forward: bool | None
+    log_odds: float
+    text: str
+
+    def swapped(self) -> Certificate:
+        """The same fact read from the other model's side."""
+        return self if self.forward is None else self.model_copy(update={"forward": not self.forward})
+
+
+def certify(first: Fingerprint, second: Fingerprint, pair: Geometry) -> tuple[Certificate, ...]:
+    """All certificates of a pair, in both directions."""
+    one_way = list(_directed(first, second, pair))
+    other_way = [certificate.swapped() for certificate in _directed(second, first, pair.mirrored())]
+    return tuple(one_way + other_way + list(_same_values(first, second, pair)))
+
+
+def _directed(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Iterator[Certificate]:
+    yield from _cast(parent, child, pair)
+    yield from _pruned(parent, child, pair)
+    yield from _quantised(parent, child, pair)
+    yield from _resized(parent, child, pair)
+    yield from _counters(parent, child, pair)
+
+
+def _samples(
+    parent: Fingerprint, child: Fingerprint, pair: Geometry, roles: tuple[Role, ...]
+) -> Iterator[tuple[int, npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    """Raw values at common positions of every pair of these roles, with the pair's index."""
+    for n in np.flatnonzero(np.isin(pair.role, roles)):
+        before, after = parent.sample_of(int(pair.a[n])), child.sample_of(int(pair.b[n]))
+        common = min(len(before), len(after))
+        yield int(n), before[:common], after[:common]
+
+
+_FLOATING = (Role.MATRIX, Role.BIAS, Role.GAIN)
+
+
+def _cast(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Iterator[Certificate]:
+    grid = _grid_of(child, pair.b[np.isin(pair.role, _FLOATING)])
+    if grid is None or _grid_of(parent, pair.a[np.isin(pair.role, _FLOATING)]) == grid:
+        return
+    rounded = total = 0
+    for _, before, after in _samples(parent, child, pair, _FLOATING):
+        if np.array_equal(before, after):
+            continue
+        if not np.array_equal(grid.round(before), after):
+            return
+        rounded += 1
+        total += len(after)
+    if rounded:
+        text = f"exact rounding to {grid.name}: all {total:,} sampled values of {rounded} tensors agree"
+        yield Certificate(relation=Relation.CAST, forward=True, log_odds=PROOF, text=text)
+
+
+def _grid_of(model: Fingerprint, indices: npt.NDArray[np.int64]) -> _Grid | None:
+    """The coarsest known grid on which all these tensors' values lie."""
+    if not len(indices):
+        return None
+    bits = int(model.stats["mantissa"][indices].max())
+    fitting = [grid for grid in GRIDS if bits <= grid.mantissa]
+    stored = {model.dtypes[int(i)] for i in indices}
+    if stored == {"F16"}:
+        return GRIDS[1]
+    return min(fitting, key=lambda grid: grid.mantissa) if fitting else None
+
+
+def _same_values(first: Fingerprint, second: Fingerprint, pair: Geometry) -> Iterator[Certificate]:
+    if pair.identical.all() or not len(pair.a) or first.digest == second.digest:
+        return
+    if all(
+        np.array_equal(one, other) and first.stats["sumsq"][pair.a[n]] == second.stats["sumsq"][pair.b[n]]
+        for n, one, other in _samples(first, second, pair, _FLOATING)
+    ):
+        text = "the same values in another element type"
+        yield Certificate(relation=Relation.CAST, forward=None, log_odds=0.0, text=text)
+
+
+def _pruned(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Iterator[Certificate]:
+    matrices = pair.role == Role.MATRIX
+    count = float(parent.stats["count"][pair.a[matrices]].sum())
+    before_zeros = float(parent.stats["zeros"][pair.a[matrices]].sum())
+    after_zeros = float(child.stats["zeros"][pair.b[matrices]].sum())
+    if count == 0 or after_zeros - before_zeros < LEAST_PRUNED * count:
+        return
+    kept = sampled = 0
+    for _, before, after in _samples(parent, child, pair, (Role.MATRIX,)):
+        if np.any((before == 0) & (after != 0)):
+            return
+        kept += int(np.count_nonzero((after != 0) & (after == before)))
+        sampled += int(np.count_nonzero(after))
+    exact = kept == sampled
+    rest = "every other sampled value is the parent's" if exact else "the rest was trained on"
+    text = f"{after_zeros / count:.0%} zeros, {before_zeros / count:.0%} before; {rest}"
+    yield Certificate(relation=Relation.PRUNED, forward=True, log_odds=PROOF if exact else PROOF / 3, text=text)
+
+
+def _quantised(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Iterator[Certificate]:
+    large = (pair.role == Role.MATRIX) & (parent.stats["count"][pair.a] >= 16 * QUANTISATION_LEVELS)
+    if not large.any():
+        return
+    after = child.stats["distinct"][pair.b[large]]
+    before = parent.stats["distinct"][pair.a[large]]
+    on_grid = (after <= QUANTISATION_LEVELS) & (before > 4 * after.astype(np.int64))
+    if on_grid.mean() > 0.5:
+        text = (
+            f"{int(on_grid.sum())} of {len(after)} large tensors hold at most {int(after[on_grid].max())} values a row"
+        )
+        yield Certificate(relation=Relation.QUANTIZED, forward=True, log_odds=PROOF / 2, text=text)
+
+
+def _resized(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Iterator[Certificate]:
+    grown = [(parent.shapes[i][0], child.shapes[j][0]) for i, j in pair.resized if len(parent.shapes[i]) >= 1]
+    if grown and all(after > before for before, after in grown):
+        text = f"{len(grown)} tensors have more rows ({grown[0][0]} -> {grown[0][1]})"
+        yield Certificate(relation=Relation.EXTENDED, forward=True, log_odds=RESIZED_LOG_ODDS, text=text)
+
+
+def _counters(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Iterator[Certificate]:
+    counters = [
+        (parent.stats["sum"][i], child.stats["sum"][j])
+        for i, j in zip(pair.a, pair.b, strict=True)
+        if parent.names[i].endswith("num_batches_tracked") and parent.names[i] == child.names[j]
+    ]
+    if counters and all(after > before > 0 for before, after in counters):
+        text = f"step counters grew from {counters[0][0]:.0f} to {counters[0][1]:.0f}"
+        yield Certificate(relation=None, forward=True, log_odds=COUNTER_LOG_ODDS, text=text)

@@ -1,0 +1,107 @@
+"""Merges: children whose weights are a weighted sum of several models' weights.
+
+Every fingerprint keeps raw values of every tensor at fixed positions. If a child is ``sum_i w_i p_i`` with weights that
+add up to 1, the same holds for these values, and a non-negative least-squares fit of them leaves only rounding. The fit
+is done in differences from the nearest model, so that the large common part of relatives does not hide the residual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import nnls
+
+from mlflow_mother.fingerprint.record import Fingerprint
+from mlflow_mother.heritage.roles import Role, roles
+
+Floats = npt.NDArray[np.float64]
+
+LARGEST_RESIDUAL = 1e-3
+"""Largest squared residual, relative to the squared distance to the nearest model, at which a merge is adopted."""
+
+LEAST_WEIGHT = 0.02
+"""Smallest share of a parent; below it a merge cannot be told from its other parents."""
+
+MOST_PARENTS = 4
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A child as a weighted sum.
+
+    Attributes:
+        weights: Share of each parent; they add up to 1.
+        residual: Squared residual relative to the squared distance to the nearest parent.
+        values: How many sampled values were fitted.
+    """
+
+    weights: Mapping[str, float]
+    residual: float
+    values: int
+
+
+def find_merge(child: str, candidates: Sequence[str], models: Mapping[str, Fingerprint]) -> Merge | None:
+    """Looks for two to four candidates whose weighted sum is the child.
+
+    Args:
+        child: Id of the child.
+        candidates: Ids of related models, nearest first; copies of the child left out.
+        models: Fingerprints of all of them.
+
+    Returns:
+        The merge with the smallest residual among those with the fewest parents, or None.
+    """
+    values = _common_values([child, *candidates], models)
+    if values is None:
+        return None
+    target, sources = values[0], values[1:]
+    for parents in range(2, min(MOST_PARENTS, len(candidates)) + 1):
+        pool = range(len(candidates)) if parents == 2 else range(min(6, len(candidates)))
+        fits = [fit for chosen in combinations(pool, parents) if (fit := _fit(target, sources, chosen)) is not None]
+        if fits:
+            residual, chosen, weights = min(fits)
+            named = {candidates[i]: float(w) for i, w in zip(chosen, weights, strict=True)}
+            return Merge(named, residual, len(target))
+    return None
+
+
+def _fit(
+    target: Floats, sources: Floats, chosen: tuple[int, ...]
+) -> tuple[float, tuple[int, ...], tuple[float, ...]] | None:
+    """Non-negative weights of the chosen sources that add up to 1, when they explain the target."""
+    first = sources[chosen[0]]
+    directions = np.stack([sources[i] - first for i in chosen[1:]], axis=1)
+    wanted = target - first
+    rest, _ = nnls(directions, wanted)
+    weights = (1.0 - float(rest.sum()), *rest.tolist())
+    if min(weights) < LEAST_WEIGHT:
+        return None
+    nearest = min(float(((target - sources[i]) ** 2).sum()) for i in chosen)
+    residual = float(((wanted - directions @ rest) ** 2).sum()) / max(nearest, 1e-300)
+    return (residual, chosen, weights) if residual < LARGEST_RESIDUAL else None
+
+
+def _common_values(ids: Sequence[str], models: Mapping[str, Fingerprint]) -> Floats | None:
+    """Sampled values of the tensors that all models share by name and shape, each tensor scaled to unit energy."""
+    reference = models[ids[0]]
+    role = roles(reference)
+    found: list[Floats] = []
+    positions = [{name: i for i, name in enumerate(models[m].names)} for m in ids]
+    for index, name in enumerate(reference.names):
+        places = [position.get(name) for position in positions]
+        if role[index] == Role.STATE or any(place is None for place in places):
+            continue
+        known = [(models[m], int(place)) for m, place in zip(ids, places, strict=True) if place is not None]
+        if any(model.shapes[place] != reference.shapes[index] for model, place in known):
+            continue
+        samples = [model.sample_of(place) for model, place in known]
+        length = min(len(sample) for sample in samples)
+        block = np.stack([sample[:length] for sample in samples]).astype(np.float64)
+        energy = float((block[0] ** 2).sum())
+        if energy > 0:
+            found.append(block / np.sqrt(energy))
+    return np.concatenate(found, axis=1) if found else None

@@ -1,0 +1,125 @@
+"""What was done to a parent to get its child, and why the engine believes so, in plain words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlflow_mother.fingerprint.fold import fold
+from mlflow_mother.fingerprint.record import Fingerprint
+from mlflow_mother.heritage.comparison import Comparison
+from mlflow_mother.heritage.geometry import geometry
+from mlflow_mother.heritage.projection import interval
+from mlflow_mother.heritage.roles import Role
+from mlflow_mother.types import Evidence, Relation
+
+RANK_GAP = 20.0
+"""Least drop between neighbouring singular values of an update that ends its rank; full updates drop by less than 3."""
+
+LOW_RANK_SHARE = 0.8
+"""Least share of the changed matrices that must be of low rank in a merged LoRA."""
+
+FROZEN_SHARE = 0.1
+"""Least share of untouched tensors in a partial fine-tune; fewer are tables that no training touches."""
+
+_RANKED_TENSORS = 32
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A relation with the rank of a low-rank update and the evidence."""
+
+    relation: Relation
+    rank: int | None
+    evidence: tuple[Evidence, ...]
+
+
+def classify(parent: Fingerprint, child: Fingerprint, comparison: Comparison) -> Finding:
+    """Names the change from parent to child.
+
+    Args:
+        parent: The parent's fingerprint.
+        child: The child's.
+        comparison: The pair, read from the parent's side.
+    """
+    evidence = [_digest_evidence(comparison)]
+    if comparison.copies:
+        return Finding(Relation.COPY, None, tuple(evidence))
+    evidence += [
+        Evidence(kind="certificate", text=item.text, log_odds=item.log_odds if item.forward is not None else None)
+        for item in comparison.certificates
+        if item.forward is not False
+    ]
+    evidence += [*_projection_evidence(comparison), _cosine_evidence(comparison)]
+    proven = [item.relation for item in comparison.certificates if item.relation and item.forward is not False]
+    if proven:
+        return Finding(proven[0], None, tuple(evidence))
+    rank = update_rank(parent, child)
+    if rank is not None:
+        evidence.insert(0, Evidence(kind="rank", text=f"update rank {rank}", value=float(rank)))
+        return Finding(Relation.LORA_MERGED, rank, tuple(evidence))
+    partial = comparison.identical >= max(1.0, FROZEN_SHARE * comparison.tensors)
+    return Finding(Relation.PARTIAL_FINETUNE if partial else Relation.FINETUNE, None, tuple(evidence))
+
+
+def update_rank(parent: Fingerprint, child: Fingerprint) -> int | None:
+    """Rank that the changed matrices' updates share, or None when they are not of low rank.
+
+    The sketch of an update of rank r has rank r while ``r < k``; its singular values fall to rounding noise behind the
+    r-th. Looks at no more than the 32 largest changed matrices.
+    """
+    k = min(parent.k, child.k)
+    parent, child = fold(parent, k), fold(child, k)
+    pair = geometry(parent, child)
+    changed = np.flatnonzero(pair.trained(Role.MATRIX))
+    size = parent.stats["count"][pair.a[changed]]
+    ranks = []
+    for n in changed[np.argsort(-size, kind="stable")][:_RANKED_TENSORS]:
+        i, j = int(pair.a[n]), int(pair.b[n])
+        shape = parent.shapes[i]
+        full = min(k, shape[0], int(parent.stats["count"][i]) // shape[0])
+        if full >= 4:
+            update = child.sketch_of(j).astype(np.float64) - parent.sketch_of(i)
+            ranks.append(_gap(np.linalg.svd(update, compute_uv=False)[:full]))
+    low = [rank for rank in ranks if rank is not None]
+    if not low or len(low) < LOW_RANK_SHARE * len(ranks):
+        return None
+    return Counter(low).most_common(1)[0][0]
+
+
+def _gap(singular: np.ndarray) -> int | None:
+    """Position of the largest drop among the first half of the singular values, when it is a cliff."""
+    half = len(singular) // 2
+    drops = singular[:half] / np.maximum(singular[1 : half + 1], 1e-30)
+    rank = int(np.argmax(drops)) + 1
+    return rank if drops[rank - 1] >= RANK_GAP else None
+
+
+def _digest_evidence(comparison: Comparison) -> Evidence:
+    if comparison.copies:
+        text = "all weights are identical"
+    else:
+        text = f"{comparison.identical} of {comparison.tensors} tensors untouched"
+    return Evidence(kind="digest", text=text, value=float(comparison.identical))
+
+
+def _cosine_evidence(comparison: Comparison) -> Evidence:
+    text = f"cosine {comparison.cosine:.3f} where chance gives {comparison.chance:.3f}"
+    return Evidence(kind="cosine", text=text, value=comparison.cosine)
+
+
+def _projection_evidence(comparison: Comparison) -> list[Evidence]:
+    return [
+        Evidence(
+            kind="projection",
+            text=f"projection {group.slope:.2f} +- {interval(group):.2f} over {group.tensors} "
+            f"{_PLURAL[group.role]} (0: parent, 1: child, between: siblings)",
+            value=group.slope,
+        )
+        for group in comparison.projections
+    ]
+
+
+_PLURAL = {"matrix": "matrices", "bias": "biases", "gain": "norm gains"}

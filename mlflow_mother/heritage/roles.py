@@ -1,0 +1,59 @@
+"""What a tensor does in its network, and the known mean of its initialisation that follows from it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from mlflow_mother.fingerprint.record import Fingerprint
+
+_STATE_WORDS = (
+    "running_mean",
+    "running_var",
+    "num_batches_tracked",
+    "position_ids",
+    "relative_position_index",
+    "inv_freq",
+    "attn_mask",
+    "freqs_cis",
+)
+_FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+
+
+class Role(IntEnum):
+    """A tensor's part in the network."""
+
+    MATRIX = 0
+    """Matrices, convolutions, embeddings: initialised around 0."""
+    BIAS = 1
+    """One-dimensional, initialised around 0."""
+    GAIN = 2
+    """One-dimensional, initialised at 1: the gains of normalisation layers."""
+    STATE = 3
+    """Not trained: running statistics, counters, index tables, constants."""
+
+
+def roles(fingerprint: Fingerprint) -> npt.NDArray[np.int8]:
+    """Role of each tensor, shape ``(T,)``, from its dtype, shape and values, and from its name only for known buffers.
+
+    Values rather than names tell a gain from a bias, so that renaming a network's tensors changes nothing: a gain's
+    mean is near 1 and carries at least three quarters of its energy.
+    """
+    stats = fingerprint.stats
+    found = np.empty(len(fingerprint.names), np.int8)
+    count = np.maximum(stats["count"], 1)
+    mean = stats["sum"] / count
+    gain = (mean > 0.3) & (mean < 3.0) & (mean**2 * count > 0.75 * stats["sumsq"])
+    for i, (name, dtype, shape) in enumerate(
+        zip(fingerprint.names, fingerprint.dtypes, fingerprint.shapes, strict=True)
+    ):
+        constant = stats["min"][i] == stats["max"][i] and stats["count"][i] > 1 and len(shape) >= 2
+        if dtype not in _FLOATS or constant or not shape or name.rpartition(".")[2] in _STATE_WORDS:
+            found[i] = Role.STATE
+        elif len(shape) >= 2:
+            found[i] = Role.MATRIX
+        else:
+            found[i] = Role.GAIN if gain[i] else Role.BIAS
+    return found
