@@ -74,11 +74,6 @@ class Archive:
         self._temporary: list[IO[bytes]] = []
         self._inflated: dict[str, FileRange] = {}
 
-    @property
-    def length(self) -> int:
-        """Bytes of the archive."""
-        return self._data.length
-
     def range(self, name: str) -> FileRange:
         """The bytes of one file; a deflated one is inflated to an anonymous temporary file.
 

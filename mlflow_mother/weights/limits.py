@@ -37,7 +37,7 @@ INFLATED_SLACK = 64 << 20
 """Growth that is always allowed, so that small files full of zeros are read."""
 
 VIEW_RATIO = 16
-"""How many times all tensors together may exceed the file they are views of (tied, expanded and sliced tensors)."""
+"""How many times tensors may exceed the storages they are views of (expanded and overlapping tensors)."""
 
 VIEW_SLACK = 64 << 20
 """Bytes of views that are always allowed, so that small expanded buffers are read."""
@@ -54,5 +54,5 @@ PICKLE_MEMO = 2_500_000
 NESTING = 256
 """Deepest nesting of modules and dictionaries: real networks stay under 40."""
 
-VISITS = 5_000_000
-"""Most objects looked at while searching a pickle for tensors; a small file can describe exponentially many paths."""
+VISITS = 1_000_000
+"""Most containers looked at in search of tensors: a few for each; a small pickle can describe exponentially many."""

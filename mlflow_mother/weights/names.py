@@ -8,7 +8,7 @@ that would collide with another keeps its stored form.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 ANYWHERE = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_layer"})
 """Words of wrappers around single layers, removed wherever they stand."""
@@ -33,17 +33,25 @@ def normalise(names: Iterable[str]) -> dict[str, str]:
         Normal name by stored name, in the order given.
     """
     stored = list(dict.fromkeys(names))
-    stripped = {name: _strip(name.split(".")) for name in stored}
-    shared = _shared(stripped.values())
-    return _unique({name: ".".join(words[shared:]) for name, words in stripped.items()})
+    words = [_without_adapter_names(_without_wrappers(name.split("."))) for name in stored]
+    while True:  # an unknown wrapper may hide known words, and the other way round
+        stripped = [_without_leading(split) for split in words]
+        shared = _shared(stripped)
+        if stripped == words and not shared:
+            break
+        words = [split[shared:] for split in stripped]
+    return _unique({name: ".".join(split) for name, split in zip(stored, words, strict=True)})
 
 
-def _strip(words: list[str]) -> list[str]:
-    kept = [word for word in words[:-1] if word not in ANYWHERE]
+def _without_wrappers(words: list[str]) -> list[str]:
+    return [word for word in words[:-1] if word not in ANYWHERE] + words[-1:]
+
+
+def _without_leading(words: list[str]) -> list[str]:
     start = 0
-    while start < len(kept) and kept[start] in LEADING:
+    while start < len(words) - 1 and words[start] in LEADING:
         start += 1
-    return _without_adapter_names([*kept[start:], words[-1]])
+    return words[start:]
 
 
 def _without_adapter_names(words: list[str]) -> list[str]:
@@ -59,9 +67,8 @@ def _without_adapter_names(words: list[str]) -> list[str]:
     return kept
 
 
-def _shared(names: Iterable[list[str]]) -> int:
+def _shared(lists: Sequence[list[str]]) -> int:
     """How many leading words all names share; a name always keeps its last word."""
-    lists = list(names)
     if not lists or any(word in LORA for words in lists for word in words):
         return 0  # an adapter touches few layers: what its names share is the network's own naming
     first, last = min(lists), max(lists)

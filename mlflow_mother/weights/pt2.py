@@ -61,7 +61,7 @@ def read_pt2(archive: Archive) -> Iterator[NamedTensor]:
         entry = archive.entries.get(f"{folder}/{ref.key}")
         return entry.header if entry else 0
 
-    yield from view_tensors(weights, storage, position, archive.length, archive.what)
+    yield from view_tensors(weights, storage, position, archive.what)
 
 
 def _configs(archive: Archive) -> list[str]:

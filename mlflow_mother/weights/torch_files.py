@@ -15,7 +15,7 @@ from mlflow_mother.errors import CorruptFileError, UnsafeFileError, UnsupportedF
 from mlflow_mother.weights import limits
 from mlflow_mother.weights.archive import Archive
 from mlflow_mother.weights.dtypes import STORAGE, itemsize
-from mlflow_mother.weights.model import BITS, NamedTensor
+from mlflow_mother.weights.model import NamedTensor
 from mlflow_mother.weights.pickles import Inert, PersistentId, load_pickle
 from mlflow_mother.weights.sources import FileRange, strided
 from mlflow_mother.weights.torch_objects import StorageRef, TensorRef, find_weights
@@ -82,7 +82,7 @@ def read_torch_zip(archive: Archive) -> Iterator[NamedTensor]:
         entry = archive.entries.get(f"{base}data/{ref.key}")
         return entry.header if entry else 0
 
-    yield from view_tensors(weights, storage, position, archive.length, archive.what)
+    yield from view_tensors(weights, storage, position, archive.what)
 
 
 def read_torch_legacy(data: FileRange) -> Iterator[NamedTensor]:
@@ -115,7 +115,7 @@ def read_torch_legacy(data: FileRange) -> Iterator[NamedTensor]:
         size = itemsize(ref.dtype)
         return ranges[ref.key].part(ref.offset * size, ref.count * size)
 
-    yield from view_tensors(weights, storage, lambda ref: storage(ref).start, data.length, data.what)
+    yield from view_tensors(weights, storage, lambda ref: storage(ref).start, data.what)
 
 
 def _legacy_storages(data: FileRange, position: int, keys: Any, sizes: dict[str, int]) -> dict[str, FileRange]:
@@ -151,22 +151,31 @@ def view_tensors(
     weights: dict[str, TensorRef],
     storage: Callable[[StorageRef], FileRange],
     position: Callable[[StorageRef], int],
-    file_length: int,
     what: str,
 ) -> Iterator[NamedTensor]:
     """Yields tensors as views of their storages, in the order of the file.
 
+    Args:
+        weights: Tensors by name.
+        storage: The bytes of a storage.
+        position: Where a storage lies in the file.
+        what: What to call the file in messages.
+
     Raises:
-        UnsafeFileError: Together they are far larger than the file (expanded or overlapping views).
+        CorruptFileError: A view reaches out of its storage.
+        UnsafeFileError: The views are far larger than the storages (expanded or overlapping).
     """
-    total = sum(math.prod(ref.shape) * BITS[ref.dtype] // 8 for ref in weights.values())
-    if total > limits.VIEW_SLACK + limits.VIEW_RATIO * file_length:
-        raise UnsafeFileError(
-            f"{what} holds {file_length} bytes and describes {total} bytes of tensors.",
-            "Save contiguous tensors (tensor.contiguous()).",
-        )
+    viewed = stored = 0
+    seen: set[StorageRef] = set()
     for name, ref in sorted(weights.items(), key=lambda item: (position(item[1].storage), item[1].offset, item[0])):
-        source = strided(
-            storage(ref.storage), ref.dtype, ref.shape, ref.strides, ref.offset, f"Tensor {name!r} of {what}"
-        )
+        data = storage(ref.storage)
+        stored += data.length if ref.storage not in seen else 0
+        seen.add(ref.storage)
+        viewed += math.prod(ref.shape) * itemsize(ref.dtype)
+        if viewed > limits.VIEW_SLACK + limits.VIEW_RATIO * stored:
+            raise UnsafeFileError(
+                f"{what} describes tensors far larger than the bytes it holds, first {name!r}.",
+                "Save contiguous tensors (tensor.contiguous()).",
+            )
+        source = strided(data, ref.dtype, ref.shape, ref.strides, ref.offset, f"Tensor {name!r} of {what}")
         yield NamedTensor(name, ref.dtype, ref.shape, source)

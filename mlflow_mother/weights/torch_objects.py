@@ -180,7 +180,8 @@ class _Walk:
         elif id(value) not in self._open:
             with self._opened(value):
                 for key, part in _parts(value).items():
-                    yield from self.tensors(part, (*path, key), depth + 1)
+                    if isinstance(part, (Inert, dict, list, tuple)):
+                        yield from self.tensors(part, (*path, key), depth + 1)
 
     def tensor(self, value: Inert, name: str) -> TensorRef:
         """Interprets a tensor record."""
