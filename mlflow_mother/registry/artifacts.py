@@ -182,12 +182,19 @@ def files_at(registry: Registry, location: str, name: str) -> ModelFiles:
         return OfModel(RepositoryFiles(open_repository(registry, location), name))
 
 
+def is_local(files: ModelFiles) -> bool:
+    """Whether these files lie on this machine."""
+    return isinstance(files, LocalFiles) or (isinstance(files, OfModel) and is_local(files.files))
+
+
 def open_repository(registry: Registry, location: str) -> Repository:
     """MLflow's repository for a location."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
     from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
-    location = add_databricks_profile_info_to_artifact_uri(location, registry.tracking_uri)
+    # MLflow leaves this one untyped.
+    with_profile: Callable[[str, str], str] = add_databricks_profile_info_to_artifact_uri
+    location = with_profile(location, registry.tracking_uri)
     repository: Repository = get_artifact_repository(location, tracking_uri=registry.tracking_uri)
     return repository
 

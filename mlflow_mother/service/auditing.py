@@ -1,0 +1,101 @@
+"""Declared parents against inferred ones: one verdict for every version. ``docs/audit.md`` is the definition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mlflow_mother.export import AuditRow
+from mlflow_mother.service.families import is_registered
+from mlflow_mother.types import Edge, ModelTree, Status, Verdict
+
+_UNREAD = {Status.PENDING, Status.UNSUPPORTED, Status.FAILED}
+
+
+def audit_rows(tree: ModelTree, notes: Mapping[str, str]) -> tuple[AuditRow, ...]:
+    """A row for every registered version of a tree.
+
+    Args:
+        tree: The tree; its nodes carry status and declared parents.
+        notes: Why a version could not be read, by node id.
+    """
+    models = [node for node in tree.nodes if node.kind == "model"]
+    by_name: dict[str, list[Edge]] = {}
+    for edge in tree.edges:
+        for end in {edge.parent, edge.child}:
+            by_name.setdefault(end, []).append(edge)
+    registered = {node.id for node in models}
+    return tuple(
+        _row(node.id, node.declared_parents, node.status, by_name, registered, notes.get(node.id, ""))
+        for node in models
+    )
+
+
+def _row(
+    uri: str,
+    declared: tuple[str, ...],
+    status: Status | None,
+    edges: Mapping[str, list[Edge]],
+    registered: set[str],
+    note: str,
+) -> AuditRow:
+    into = [edge for edge in edges.get(uri, ()) if edge.child == uri and edge.direction == "decided"]
+    open_edges = [edge for edge in edges.get(uri, ()) if edge.direction == "undecided"]
+    checkable = [parent for parent in declared if parent in registered]
+    others = [parent for parent in declared if parent not in registered]
+    verdict, reason = (
+        (Verdict.UNDECIDED, note or f"the version is {status.value}")
+        if status in _UNREAD and status is not None
+        else _verdict(uri, checkable, others, into, open_edges, edges)
+    )
+    return AuditRow(
+        uri=uri,
+        declared=declared,
+        inferred=tuple(sorted(edge.parent for edge in into)),
+        verdict=verdict,
+        probability=min((edge.probability for edge in into), default=None),
+        note=reason,
+    )
+
+
+def _verdict(
+    uri: str,
+    checkable: list[str],
+    others: list[str],
+    into: list[Edge],
+    open_edges: list[Edge],
+    edges: Mapping[str, list[Edge]],
+) -> tuple[Verdict, str]:
+    if checkable:
+        ancestors = _ancestors(uri, edges)
+        strangers = [parent for parent in checkable if parent not in ancestors]
+        if not strangers:
+            direct = {edge.parent for edge in into}
+            further = [parent for parent in checkable if parent not in direct]
+            return Verdict.CONFIRMED, f"{further[0]} is a further ancestor" if further else ""
+        if all(any(parent in (edge.parent, edge.child) for edge in open_edges) for parent in strangers):
+            return Verdict.UNDECIDED, f"related to {strangers[0]}, direction undecided"
+        return Verdict.CONFLICT, f"the weights do not show {strangers[0]} among its ancestors"
+    unchecked = f"declares {others[0]!r}, which is not registered here" if others else ""
+    if any(is_registered(edge.parent) for edge in into):
+        return Verdict.UNDOCUMENTED, unchecked
+    if into:
+        reason = "the weights show an ancestor that is not registered"
+        return (Verdict.UNDECIDED, f"{reason}; it {unchecked}") if others else (Verdict.UNDOCUMENTED, reason)
+    if open_edges:
+        return Verdict.UNDECIDED, "; ".join(filter(None, ("it has relatives, direction undecided", unchecked)))
+    return Verdict.UNRELATED, unchecked
+
+
+def _ancestors(uri: str, edges: Mapping[str, list[Edge]]) -> set[str]:
+    found: set[str] = set()
+    level: Iterable[str] = [uri]
+    while level:
+        above = {
+            edge.parent
+            for name in level
+            for edge in edges.get(name, ())
+            if edge.child == name and edge.direction == "decided"
+        }
+        level = sorted(above - found)
+        found |= above
+    return found

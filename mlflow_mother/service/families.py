@@ -1,0 +1,210 @@
+"""Trees from edges: names for ancestors that nobody registered, families, and the part of one that concerns a model.
+
+The engine numbers unregistered ancestors anew in each run. Between runs they are told apart by their registered heirs
+instead (:func:`with_lasting_names`), so that what two versions' inferences say of one ancestor fits together; people
+see numbers again (:func:`with_numbers`). Pure functions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TypeVar
+
+from mlflow_mother import __version__
+from mlflow_mother.fingerprint.record import SPEC
+from mlflow_mother.types import Edge, Lineage, ModelTree, Node
+
+MAX_LINEAGE = 300
+"""Most nodes of one lineage: the nearest to its subject."""
+
+_UNREGISTERED = "unregistered:"
+
+_Tree = TypeVar("_Tree", bound=ModelTree)
+Key = tuple[str, str]
+
+
+def is_registered(node_id: str) -> bool:
+    """Whether a node is a registered version, not an unregistered ancestor."""
+    return not node_id.startswith(_UNREGISTERED)
+
+
+def tree_of(edges: Iterable[Edge], nodes: Mapping[str, Node]) -> ModelTree:
+    """The tree of these nodes: sorted, each edge once, edges that lead out of the nodes left out.
+
+    Args:
+        edges: Edges. An unregistered end is part of the tree without being in ``nodes``.
+        nodes: Registered nodes by id.
+    """
+    kept: dict[Key, Edge] = {}
+    for edge in edges:
+        if all(end in nodes or not is_registered(end) for end in (edge.parent, edge.child)):
+            kept.setdefault((edge.parent, edge.child), edge)
+    kept = _without_loose_ends(kept)
+    ancestors = {end for key in kept for end in key if not is_registered(end)}
+    every = {**nodes, **{name: Node(id=name, kind="unregistered") for name in ancestors}}
+    children = {edge.child for edge in kept.values() if edge.direction == "decided"}
+    return ModelTree(
+        nodes=tuple(every[name] for name in sorted(every, key=_node_order)),
+        roots=tuple(sorted((name for name in every if name not in children), key=_node_order)),
+        edges=tuple(sorted(kept.values(), key=lambda edge: (edge.child, edge.parent))),
+    )
+
+
+def with_lasting_names(tree: ModelTree) -> ModelTree:
+    """Names unregistered ancestors after their registered heirs instead of by number."""
+    heirs: dict[str, tuple[str, ...]] = {}
+    for node in tree.nodes:
+        if node.kind == "unregistered":
+            heirs[node.id] = tuple(sorted(_heirs(tree, node.id)))
+    names: dict[str, str] = {}
+    used: Counter[str] = Counter()
+    for old in sorted(heirs, key=lambda name: (heirs[name], name)):
+        label = hashlib.sha256("\n".join(heirs[old]).encode()).hexdigest()[:12]
+        used[label] += 1
+        names[old] = f"{_UNREGISTERED}{label}" + (f".{used[label]}" if used[label] > 1 else "")
+    return renamed(tree, names)
+
+
+def with_numbers(tree: _Tree) -> _Tree:
+    """Numbers unregistered ancestors from 1, in the order of their first heirs."""
+    loose = [node.id for node in tree.nodes if node.kind == "unregistered"]
+    order = sorted(loose, key=lambda name: (sorted(_heirs(tree, name)), name))
+    return renamed(tree, {name: f"{_UNREGISTERED}{number}" for number, name in enumerate(order, 1)})
+
+
+def renamed(tree: _Tree, names: Mapping[str, str]) -> _Tree:
+    """The tree with some nodes' ids replaced, sorted again."""
+
+    def new(name: str) -> str:
+        return names.get(name, name)
+
+    edges = [
+        edge.model_copy(update=dict(zip(("parent", "child"), _ends(edge, new), strict=True))) for edge in tree.edges
+    ]
+    return tree.model_copy(
+        update={
+            "nodes": tuple(
+                sorted(
+                    (node.model_copy(update={"id": new(node.id)}) for node in tree.nodes),
+                    key=lambda node: _node_order(node.id),
+                )
+            ),
+            "roots": tuple(sorted((new(name) for name in tree.roots), key=_node_order)),
+            "edges": tuple(sorted(edges, key=lambda edge: (edge.child, edge.parent))),
+        }
+    )
+
+
+def component(edges: Iterable[Edge], start: str, limit: int | None = None) -> set[str]:
+    """The nodes that edges of any kind connect with ``start``, itself included.
+
+    Args:
+        edges: Edges.
+        start: Where to begin.
+        limit: Keep only this many, the nearest ones; ties by id.
+    """
+    neighbours: dict[str, set[str]] = defaultdict(set)
+    for edge in edges:
+        neighbours[edge.parent].add(edge.child)
+        neighbours[edge.child].add(edge.parent)
+    found, level = {start}, [start]
+    while level and (limit is None or len(found) < limit):
+        near = sorted({other for name in level for other in neighbours[name]} - found)
+        level = near if limit is None else near[: limit - len(found)]
+        found.update(level)
+    return found
+
+
+def lineage_of(subject: str, digest: str, edges: Iterable[Edge], nodes: Mapping[str, Node]) -> Lineage:
+    """The part of a forest that concerns one model: at most :data:`MAX_LINEAGE` nodes of its family.
+
+    Args:
+        subject: Its node id.
+        digest: Digest of its weights.
+        edges: The forest's edges.
+        nodes: Its registered nodes by id; the subject is one of them.
+    """
+    edges = list(edges)
+    near = component(edges, subject, MAX_LINEAGE)
+    tree = tree_of(
+        (edge for edge in edges if edge.parent in near and edge.child in near),
+        {name: nodes[name] for name in near if name in nodes},
+    )
+    return Lineage(
+        **{name: getattr(tree, name) for name in ModelTree.model_fields},
+        subject=subject,
+        subject_digest=digest,
+        spec=SPEC,
+        mother_version=__version__,
+    )
+
+
+def incident(edges: Iterable[Edge]) -> dict[str, set[tuple[object, ...]]]:
+    """What each node's own edges say, without wording: two results that agree here are one result."""
+    found: dict[str, set[tuple[object, ...]]] = defaultdict(set)
+    for edge in edges:
+        said = (edge.parent, edge.child, edge.relation, edge.direction, edge.rank)
+        numbers = (round(edge.probability, 2), round(edge.weight, 2))
+        for end in (edge.parent, edge.child):
+            found[end].add((*said, *numbers))
+    return found
+
+
+def heritage(edges: Collection[Edge], node: str) -> list[Edge]:
+    """The edges that are a node's own: into it, on over unregistered ancestors, and its undecided ones."""
+    into: dict[str, list[Edge]] = defaultdict(list)
+    undecided = []
+    for edge in edges:
+        if edge.direction == "decided":
+            into[edge.child].append(edge)
+        elif node in (edge.parent, edge.child):
+            undecided.append(edge)
+    found, level, met = list(undecided), [node], {node}
+    while level:
+        above = [edge for name in level for edge in into[name]]
+        found += above
+        level = sorted({edge.parent for edge in above if not is_registered(edge.parent)} - met)
+        met.update(level)
+    return found
+
+
+def _heirs(tree: ModelTree, ancestor: str) -> set[str]:
+    """Registered nodes below an unregistered ancestor, with nobody registered in between."""
+    found: set[str] = set()
+    level, met = [ancestor], {ancestor}
+    while level:
+        below = {edge.child for edge in tree.edges if edge.parent in level and edge.direction == "decided"}
+        # The two ends of an undecided edge are sorted by id, so that either may be the ancestor.
+        below |= {end for edge in tree.edges for end in _other_ends(edge, level)}
+        found |= {name for name in below if is_registered(name)}
+        level = sorted(name for name in below if not is_registered(name) and name not in met)
+        met.update(level)
+    return found
+
+
+def _other_ends(edge: Edge, names: Collection[str]) -> list[str]:
+    if edge.direction == "decided":
+        return []
+    return [other for end, other in ((edge.parent, edge.child), (edge.child, edge.parent)) if end in names]
+
+
+def _without_loose_ends(edges: dict[Key, Edge]) -> dict[Key, Edge]:
+    """Drops unregistered ancestors that connect fewer than two nodes: they would explain nothing."""
+    while True:
+        degree = Counter(end for key in edges for end in key if not is_registered(end))
+        loose = {end for end, count in degree.items() if count < 2}
+        if not loose:
+            return edges
+        edges = {key: edge for key, edge in edges.items() if not loose.intersection(key)}
+
+
+def _ends(edge: Edge, new: Callable[[str], str]) -> tuple[str, str]:
+    parent, child = new(edge.parent), new(edge.child)
+    return (child, parent) if edge.direction == "undecided" and child < parent else (parent, child)
+
+
+def _node_order(name: str) -> tuple[bool, int, str]:
+    number = name.removeprefix(_UNREGISTERED)
+    return (not is_registered(name), int(number) if not is_registered(name) and number.isdigit() else 0, name)
