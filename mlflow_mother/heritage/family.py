@@ -30,6 +30,9 @@ NO_PARENT = 0.1
 DERIVED_LOG_ODDS = -1.0
 """Log-weight of a cast, pruned or quantised copy as a parent: training goes on from the original."""
 
+UNTOUCHED_LOG_ODDS = 4.0
+"""Log-weight that a parent loses when it shares none of the untouched tensors that another candidate shares."""
+
 ROOT_SHARE, ROOT_BOUND = 0.5, 2.0
 """Share of the evidence "ancestor of all others" that makes a root, and its bound in log-weight."""
 
@@ -102,6 +105,13 @@ class Family:
         return np.array([[0.0 if pair is None else pair.related for pair in row] for row in pairs])
 
     @cached_property
+    def identical(self) -> Floats:
+        """Number of identical tensors of each pair, shape ``(n, n)``."""
+        count = len(self.members)
+        pairs = [[self.pair(i, j) for j in range(count)] for i in range(count)]
+        return np.array([[0.0 if pair is None else float(pair.identical) for pair in row] for row in pairs])
+
+    @cached_property
     def proven(self) -> dict[int, int]:
         """Nearest parent that an exact certificate proves, by child."""
         found: dict[int, int] = {}
@@ -170,6 +180,10 @@ def _weights(family: Family) -> tuple[Floats, Floats]:
     with np.errstate(divide="ignore"):
         weights = np.log(family.posterior[:, :, 0]) + np.log(family.related)
     weights -= DISTANCE_EXPONENT * np.log(distance / nearest[None, :])
+    identical = np.where(allowed, family.identical, 0.0)
+    weights -= (
+        UNTOUCHED_LOG_ODDS * (1.0 - identical / np.maximum(identical.max(axis=0), 1.0)) * (identical.max(axis=0) > 0)
+    )
     for derived in family.proven:
         weights[derived, :] += DERIVED_LOG_ODDS
     roots = math.log(NO_PARENT) + _root_evidence(family)

@@ -68,7 +68,7 @@ class Geometry:
     def trained(self, role: Role) -> npt.NDArray[np.bool_]:
         """Which pairs have this role, carry energy, and differ."""
         floor = 1e-14 * np.sqrt(self.energy_a * self.energy_b)
-        return (
+        return np.asarray(
             (self.role == role) & (self.energy_a > 0) & (self.energy_b > 0) & (self.distance > floor) & ~self.identical
         )
 
@@ -144,7 +144,7 @@ def align(first: Fingerprint, second: Fingerprint) -> tuple[Indices, Indices, tu
 
 def _energy(stats: npt.NDArray[np.void], mean: Floats) -> Floats:
     energy = stats["sumsq"] - 2 * mean * stats["sum"] + mean**2 * stats["count"]
-    return np.maximum(energy, 0.0)
+    return np.asarray(np.maximum(energy, 0.0))
 
 
 def _distances(first: Fingerprint, second: Fingerprint, a: Indices, b: Indices) -> Floats:

@@ -22,8 +22,9 @@ Floats = npt.NDArray[np.float64]
 SHRINK_SCALE = 0.01
 """Prior scale of the shrink ``s``: AdamW at a learning rate of 1e-4 and a decay of 0.1 shrinks 1 % in 1,000 steps."""
 
-SLOPE_MISFIT = 0.1
-"""How far a true slope strays from 0 or 1 because updates are not exactly orthogonal to weights."""
+SLOPE_MISFIT = {"matrix": 0.1, "bias": 0.3, "gain": 0.3}
+"""How far a true slope strays from 0 or 1 because updates are not exactly orthogonal to weights, which holds the less
+the fewer elements a tensor has."""
 
 SIBLING_SLOPES = np.linspace(0.25, 0.75, 11)
 """Slopes that two children of one ancestor give, equally likely."""
@@ -153,7 +154,7 @@ def weigh(projections: tuple[Projection, ...]) -> Hypotheses:
     slopes = np.concatenate([[0.0, 1.0], SIBLING_SLOPES])
     for group in projections:
         freedom = max(1, group.tensors - 2)
-        scale = float(np.hypot(group.error, SLOPE_MISFIT))
+        scale = float(np.hypot(group.error, SLOPE_MISFIT[group.role]))
         total += EVIDENCE_SHARE * _student((group.slope - slopes) / scale, freedom)
     return Hypotheses(
         ancestor=float(total[0]),

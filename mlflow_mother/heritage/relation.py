@@ -52,10 +52,10 @@ def classify(parent: Fingerprint, child: Fingerprint, comparison: Comparison) ->
         for item in comparison.certificates
         if item.forward is not False
     ]
-    evidence += [*_projection_evidence(comparison), _cosine_evidence(comparison)]
     proven = [item.relation for item in comparison.certificates if item.relation and item.forward is not False]
     if proven:
-        return Finding(proven[0], None, tuple(evidence))
+        return Finding(proven[0], None, (*evidence, _cosine_evidence(comparison)))
+    evidence += [*_projection_evidence(comparison), _cosine_evidence(comparison)]
     rank = update_rank(parent, child)
     if rank is not None:
         evidence.insert(0, Evidence(kind="rank", text=f"update rank {rank}", value=float(rank)))
