@@ -12,6 +12,9 @@ HEADER_BYTES = 32 << 20
 METADATA_BYTES = 4 << 20
 """Longest configuration or model card that is parsed: MLmodel files with large signatures stay under 1 MB."""
 
+YAML_BYTES = 1 << 20
+"""Longest YAML that is parsed: the parser takes some ten seconds for a megabyte, real files hold a few kilobytes."""
+
 TENSORS = 1_000_000
 """Most tensors of one model: the largest mixtures of experts hold about 100,000 with their quantisation scales."""
 

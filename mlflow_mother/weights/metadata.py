@@ -64,7 +64,7 @@ def read_flavors(files: ModelFiles, path: str = MLMODEL) -> Mapping[str, Mapping
     Raises:
         CorruptFileError: The MLmodel file is not valid.
     """
-    parsed = _yaml(read_small(files, path))
+    parsed = _yaml(read_small(files, path, limits.YAML_BYTES))
     flavors = parsed.get("flavors") if isinstance(parsed, dict) else None
     if not isinstance(flavors, dict):
         raise CorruptFileError(f"{path} of {files.id} lists no flavors.", "Log the model again.")
@@ -99,15 +99,20 @@ def read_card(files: ModelFiles, path: str) -> tuple[str, ...]:
 
 
 def text(value: Any) -> str:
-    """A string from a configuration, at most a name's length; empty for anything else."""
-    return value.strip() if isinstance(value, str) and len(value) <= limits.NAME_CHARACTERS else ""
+    """A string from a configuration, at most a name's length; empty for anything else and for YAML's nothing."""
+    found = value.strip() if isinstance(value, str) and len(value) <= limits.NAME_CHARACTERS else ""
+    return "" if found in {"null", "~"} else found
 
 
 def _yaml(raw: bytes) -> Any:
-    try:
-        return yaml.load(raw, Loader=_LOADER)  # noqa: S506 - the safe loader, in C where there is one
-    except (yaml.YAMLError, RecursionError, ValueError, UnicodeDecodeError):
+    """Strings, lists and dictionaries; None for what is not valid.
+
+    The base loader in Python: the one in C overflows the stack on deep nesting, and the safe ones expand merge keys
+    exponentially and compute base-60 integers of any length.
+    """
+    if len(raw) > limits.YAML_BYTES:
         return None
-
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(raw, Loader=yaml.BaseLoader)  # noqa: S506 - makes nothing but strings and containers
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return None
