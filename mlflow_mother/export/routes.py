@@ -19,11 +19,13 @@ from mlflow_mother.export.text import clean, edge_label, text_width
 from mlflow_mother.types import Relation
 
 Point = tuple[float, float]
+Lane = tuple[str, int]
 
 _BAND_WIDTH = 1500.0
 _FOLD_FROM = 2200.0
 _FOLD_RATIO = 4.0
 _ALLEY = 16.0
+_LANE = 8.0
 
 
 @dataclass(frozen=True)
@@ -257,6 +259,10 @@ def _channels(family: Family, rows: _Rows, columns: _Columns, corridor: dict[int
             by_gap[gap].append(trunk[link.start])
         if columns.folds(family, link):
             trunk[link.start].reach(math.inf)
+            before = family.generation[link.end] - 1
+            if columns.band[before] == columns.band[before + 1]:
+                landing[id(link)] = _Wire(-math.inf, rows.port[id(link)])
+                by_gap[before].append(landing[id(link)])
         elif id(link) in corridor:
             trunk[link.start].reach(corridor[id(link)])
             landing[id(link)] = _Wire(corridor[id(link)], corridor[id(link)])
@@ -275,12 +281,40 @@ def _channels(family: Family, rows: _Rows, columns: _Columns, corridor: dict[int
     return _Channels(trunk, landing, count)
 
 
+# Alleys between bands -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Alleys:
+    """Lanes in the alley above each band: one for each parent and the band that it leads to."""
+
+    lanes: dict[int, list[Lane]]
+
+    def index(self, band: int, lane: Lane) -> int:
+        """Number of a lane, from the band upwards."""
+        return self.lanes[band].index(lane)
+
+
+def _alleys(family: Family, rows: _Rows, columns: _Columns) -> _Alleys:
+    highest: dict[tuple[int, Lane], float] = {}
+    for link in family.links:
+        first, last = (columns.band[family.generation[end]] for end in (link.start, link.end))
+        for band in {first + 1, last} if first != last else ():
+            key = (band, (link.start, last))
+            highest[key] = min(highest.get(key, math.inf), rows.port[id(link)])
+    lanes: dict[int, list[Lane]] = defaultdict(list)
+    # Who enters highest runs lowest, so that the lines turn into the band without crossing each other.
+    for band, lane in sorted(highest, key=lambda key: (highest[key], key)):
+        lanes[band].append(lane)
+    return _Alleys(lanes)
+
+
 # Drawing ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """Everything known, and the final places: left side of each column, shift and upper alley of each band."""
+    """Everything known, and the final places: left side of each column, shift and upper end of each band."""
 
     family: Family
     rows: _Rows
@@ -290,7 +324,8 @@ class _Grid:
     style: Style
     left: list[float]
     shift: list[float]
-    alley: list[float]
+    top: list[float]
+    alleys: _Alleys
     mixed: frozenset[str]
 
     def box(self, member: str) -> Box:
@@ -311,7 +346,9 @@ class _Grid:
         tip = (self.left[self.family.generation[link.end]], self.rows.port[id(link)] + self._shift(link.end))
         corners = [start]
         for x, y in self._turns(link, tip):
-            if abs(y - corners[-1][1]) > 0.5:
+            if abs(x - corners[-1][0]) < 0.5:
+                corners[-1] = (x, y)
+            elif abs(y - corners[-1][1]) > 0.5:
                 corners += [(x, corners[-1][1]), (x, y)]
         corners.append((tip[0], corners[-1][1] if abs(tip[1] - corners[-1][1]) <= 0.5 else tip[1]))
         label_at = (tip[0] - self.style.arrow - 3, corners[-1][1] - 4)
@@ -326,14 +363,24 @@ class _Grid:
             before = self.family.generation[link.end] - 1
             last = self._channel_of(before, self.channels.landing[id(link)])
             return [(x, self.corridor[id(link)] + self._shift(link.start)), (last, tip[1])]
-        from_band = self.columns.band[self.family.generation[link.start]]
-        to_band = self.columns.band[self.family.generation[link.end]]
-        before_tip = tip[0] - self.columns.room[self.family.generation[link.end] - 1]
-        turns = [(x, self.alley[from_band + 1])]
+        from_band, to_band = self._band(link.start), self._band(link.end)
+        last = self.alleys.index(to_band, (link.start, to_band))
+        before_tip = tip[0] - self.columns.room[0] - last * _LANE
+        if id(link) in self.channels.landing:
+            before_tip = self._channel_of(self.family.generation[link.end] - 1, self.channels.landing[id(link)])
+        turns = [(x, self._alley(from_band + 1, (link.start, to_band)))]
         if to_band > from_band + 1:
-            edge = max(self.left[g] + w + self.style.channel * 2 for g, w in enumerate(self.columns.width))
-            turns.append((edge, self.alley[to_band]))
+            # Past the bands between, at the right of all of them.
+            right = max(self.left[g] + w for g, w in enumerate(self.columns.width)) + 4 * self.style.channel
+            turns.append((right + last * _LANE, self._alley(to_band, (link.start, to_band))))
         return [*turns, (before_tip, tip[1])]
+
+    def _alley(self, band: int, lane: Lane) -> float:
+        """Height of a lane in the alley above a band; the first lane is the lowest."""
+        return self.top[band] - _ALLEY - self.alleys.index(band, lane) * _LANE
+
+    def _band(self, member: str) -> int:
+        return self.columns.band[self.family.generation[member]]
 
     def _shift(self, member: str) -> float:
         return self.shift[self.columns.band[self.family.generation[member]]]
@@ -359,18 +406,19 @@ def _grid(
             left.append(left[-1] + columns.width[g - 1] + gap)
         else:
             left.append(columns.room[0])
-    shift, alley = _band_shifts(family, rows, columns, corridor, style)
+    alleys = _alleys(family, rows, columns)
+    shift, top = _band_shifts(family, rows, columns, corridor, alleys)
     relations: dict[str, set[tuple[Relation, str]]] = defaultdict(set)
     for link in family.links:
         relations[link.start].add((link.edge.relation, link.edge.direction))
     mixed = frozenset(member for member, kinds in relations.items() if len(kinds) > 1)
-    return _Grid(family, rows, columns, corridor, channels, style, left, shift, alley, mixed)
+    return _Grid(family, rows, columns, corridor, channels, style, left, shift, top, alleys, mixed)
 
 
 def _band_shifts(
-    family: Family, rows: _Rows, columns: _Columns, corridor: dict[int, float], style: Style
+    family: Family, rows: _Rows, columns: _Columns, corridor: dict[int, float], alleys: _Alleys
 ) -> tuple[list[float], list[float]]:
-    """How far each band moves down, and the height of the alley above it."""
+    """How far each band moves down, and where it begins then."""
     ranges: list[_Wire] = [_Wire(math.inf, -math.inf) for _ in range(columns.band[-1] + 1)]
     for member, g in family.generation.items():
         ranges[columns.band[g]].reach(rows.centre[member] - rows.height[member] / 2)
@@ -378,11 +426,11 @@ def _band_shifts(
     for link in family.links:
         if id(link) in corridor:
             ranges[columns.band[family.generation[link.start]]].reach(corridor[id(link)])
-    shift, alley = [0.0], [ranges[0].low - _ALLEY]
-    for before, band in pairwise(ranges):
-        alley.append(before.high + shift[-1] + _ALLEY)
-        shift.append(alley[-1] + _ALLEY - band.low)
-    return shift, alley
+    shift, top = [0.0], [ranges[0].low]
+    for b, (before, band) in enumerate(pairwise(ranges), start=1):
+        top.append(before.high + shift[-1] + 2 * _ALLEY + max(len(alleys.lanes[b]) - 1, 0) * _LANE)
+        shift.append(top[-1] - band.low)
+    return shift, top
 
 
 def _framed(boxes: list[Box], lines: list[Line]) -> Block:

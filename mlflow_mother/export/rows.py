@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from mlflow_mother.export.structure import Family, walk
 
-_SWEEPS = 12
+_SWEEPS = 4 * (("both", 0.5), ("ends", 1.0), ("both", 0.5), ("starts", 1.0))
+"""Which ends of the extra links pull their subtree, and how far towards the other end.
+
+Chosen among seven sequences on 118 random families with 15 % merges: it shortens the extra links to 52 %, against 65 %
+for twelve times ("both", 0.5).
+"""
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,9 @@ def vertical_centres(family: Family, heights: dict[str, float], measures: RowMea
     """The vertical centre of every node.
 
     Every leaf has a row of its own, so nothing can overlap, and a parent sits in the middle of its children. The order
-    of heads and branches is natural at first; a few sweeps of the barycentre rule then move each subtree halfway to
-    the nodes that its links beside the spine lead to. The best order seen is kept, so that a sweep never makes the
-    picture worse.
+    of heads and branches is natural at first; a few sweeps of the barycentre rule then move each subtree towards the
+    nodes that its links beside the spine lead to. The best order seen is kept, so that a sweep never makes the picture
+    worse.
 
     Args:
         family: The family.
@@ -44,8 +49,10 @@ def vertical_centres(family: Family, heights: dict[str, float], measures: RowMea
     spine = {id(link) for link in family.spine.values()}
     extra = [(link.start, link.end) for link in family.links if id(link) not in spine]
     best = centre = _stack(heads, branches, heights, measures)
-    for _ in range(_SWEEPS if extra else 0):
-        pull = _pulls(family, heads, branches, extra, centre)
+    back = [(end, start) for start, end in extra]
+    pairs = {"both": extra + back, "starts": extra, "ends": back}
+    for moving, strength in _SWEEPS if extra else ():
+        pull = _pulls(family, heads, branches, pairs[moving], centre, strength)
         heads = sorted(heads, key=pull.__getitem__)
         branches = {node: sorted(children, key=pull.__getitem__) for node, children in branches.items()}
         centre = _stack(heads, branches, heights, measures)
@@ -85,10 +92,11 @@ def _pulls(
     family: Family,
     heads: list[str],
     branches: dict[str, list[str]],
-    extra: list[tuple[str, str]],
+    pairs: list[tuple[str, str]],
     centre: dict[str, float],
+    strength: float,
 ) -> dict[str, float]:
-    """Where each subtree wants to be: halfway between where it is and the mean of what its extra links lead to."""
+    """Where each subtree wants to be: between where it is and the mean of what its extra links lead to."""
     entered: dict[str, int] = {}
     left: dict[str, int] = {}
     for node, entering in walk(heads, branches):
@@ -97,12 +105,13 @@ def _pulls(
         else:
             left[node] = len(entered)
     wanted: dict[str, list[float]] = defaultdict(list)
-    for here, there in [*extra, *((b, a) for a, b in extra)]:
+    for here, there in pairs:
         subtree: str | None = here
         while subtree is not None and not entered[subtree] <= entered[there] < left[subtree]:
             wanted[subtree].append(centre[there])
             subtree = family.spine[subtree].start if subtree in family.spine else None
-    return {n: (y + sum(wanted[n]) / len(wanted[n])) / 2 if n in wanted else y for n, y in centre.items()}
+    means = {node: sum(heights) / len(heights) for node, heights in wanted.items()}
+    return {node: y + strength * (means.get(node, y) - y) for node, y in centre.items()}
 
 
 def _total_length(centre: dict[str, float], extra: list[tuple[str, str]]) -> float:

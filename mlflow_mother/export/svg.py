@@ -11,7 +11,7 @@ from mlflow_mother.types import Edge, ModelTree, Node, Relation, Status, Verdict
 
 RELATION_COLOURS: dict[Relation, tuple[str, str]] = {
     Relation.FINETUNE: ("#1f6fb2", "#5aa9e6"),
-    Relation.PARTIAL_FINETUNE: ("#0b8494", "#40bccb"),
+    Relation.PARTIAL_FINETUNE: ("#0a7d8c", "#40bccb"),
     Relation.ADAPTER: ("#6b4fc8", "#a794f2"),
     Relation.LORA_MERGED: ("#9b3bb8", "#d184e6"),
     Relation.MERGE: ("#1d8348", "#52c182"),

@@ -9,8 +9,8 @@ from mlflow_mother.export.structure import Family, Link, families, nodes_by_id
 from mlflow_mother.export.text import clean, edge_label, node_name, probability_text
 from mlflow_mother.types import ModelTree, Node, Status, Verdict
 
-_UNICODE = {"branch": "├─ ", "last": "└─ ", "down": "│  ", "arrow": "→", "both": "┄"}
-_ASCII = {"branch": "|- ", "last": "`- ", "down": "|  ", "arrow": "->", "both": "--"}
+_UNICODE = {"branch": "├─ ", "last": "└─ ", "down": "│  ", "right": "→", "left": "←", "both": "┄"}
+_ASCII = {"branch": "|- ", "last": "`- ", "down": "|  ", "right": "->", "left": "<-", "both": "--"}
 
 
 def to_text(tree: ModelTree, *, ascii_only: bool = False) -> str:
@@ -85,8 +85,8 @@ def _family_lines(family: Family, nodes: dict[str, Node], signs: dict[str, str])
 
 
 def _words(link: Link, signs: dict[str, str]) -> str:
-    arrow = signs["arrow"] if link.edge.direction == "decided" else signs["both"]
-    return f"{edge_label(link.edge)} {arrow} "
+    arrow = "right" if link.edge.parent == link.start else "left"
+    return f"{edge_label(link.edge)} {signs[arrow if link.edge.direction == 'decided' else 'both']} "
 
 
 def _called(node: Node) -> str:
