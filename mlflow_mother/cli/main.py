@@ -102,8 +102,8 @@ def _report(error: Exception) -> int:
 def main(debug: bool) -> None:
     """Tells which models descend from which, from their weights alone.
 
-    Models are files, folders, or versions in the MLflow registry that MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI name.
-    Results go to stdout, remarks and progress to stderr. `mlflow-mother COMMAND --help` shows examples.
+    Models are files, folders, or versions in the MLflow registry that MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI
+    name. Results go to stdout, remarks and progress to stderr. `mlflow-mother COMMAND --help` shows examples.
     """
     from mlflow_mother.settings import load_settings
 

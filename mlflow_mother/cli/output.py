@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlflow_mother.types import ModelTree, Record
+from mlflow_mother.export.text import clean
+from mlflow_mother.types import Evidence, ModelTree, Record, Relation
 
 if TYPE_CHECKING:
     from mlflow_mother.api import Progress
@@ -39,13 +41,14 @@ def print_json(value: Record | Sequence[Record] | dict[str, Any]) -> None:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, styles: dict[str, str] | None = None) -> None:
-    """A table on stdout: drawn by rich on a terminal, aligned plain text when piped.
+    """A table on stdout: drawn by rich on a terminal, aligned plain text when piped. Names lose control characters.
 
     Args:
         head: Column titles.
         rows: Cells, one sequence a row.
         styles: Colours by cell text, for a terminal.
     """
+    rows = [[clean(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for line in _aligned([[title.upper() for title in head], *rows]):
             click.echo(line)
@@ -63,15 +66,52 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, styles: d
 
 
 def print_tree(tree: ModelTree) -> None:
-    """A tree drawn with lines on stdout; with ASCII signs where the encoding has no others."""
+    """A tree drawn with lines on stdout, coloured on a terminal; ASCII signs where the encoding has no others."""
     from mlflow_mother.export.terminal import to_text
 
     try:
         "├─→┄".encode(sys.stdout.encoding or "utf-8")
+        drawn = to_text(tree)
     except UnicodeEncodeError:
-        click.echo(to_text(tree, ascii_only=True), nl=False)
-    else:
-        click.echo(to_text(tree), nl=False)
+        drawn = to_text(tree, ascii_only=True)
+    if not sys.stdout.isatty():
+        click.echo(drawn, nl=False)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    text = Text(drawn.rstrip("\n"))
+    relations = "|".join(re.escape(relation.value) for relation in Relation)
+    text.highlight_regex(rf"(?<=[─-] )(?:{relations})[^→┄>]*", "cyan")
+    text.highlight_regex(r"\[[^\]]*\]$", "yellow")
+    Console(soft_wrap=True).print(text)
+
+
+def print_edges(tree: ModelTree) -> None:
+    """The edges of a tree as a table on stdout, below the drawing; nothing without edges."""
+    if not tree.edges:
+        return
+    rows = [
+        (
+            edge.child,
+            edge.parent,
+            edge.relation.value + (f" (rank {edge.rank})" if edge.rank else ""),
+            f"{edge.probability:.3f}",
+            edge.direction,
+            edge.evidence[0].text if edge.evidence else "",
+        )
+        for edge in tree.edges
+    ]
+    click.echo()
+    head = ("child", "parent", "relation", "probability", "direction", "evidence")
+    print_table(head, rows, styles={"undecided": "yellow"})
+
+
+def print_evidence(evidence: Sequence[Evidence]) -> None:
+    """Evidence on stdout, one reason a line, with its weight in the edge's log-odds where it has one."""
+    for reason in evidence:
+        weight = "" if reason.log_odds is None else f"  [{reason.log_odds:+.1f}]"
+        click.echo(f"  {clean(reason.text)}{weight}")
 
 
 def print_export(tree: ModelTree, name: str) -> None:

@@ -1,0 +1,27 @@
+"""``mlflow-mother purge``: removes everything that Mother has written."""
+
+from __future__ import annotations
+
+import click
+
+from mlflow_mother.cli.options import examples
+from mlflow_mother.cli.output import note
+
+
+@click.command(
+    epilog=examples("mlflow-mother purge", "MLFLOW_TRACKING_URI=sqlite:///mlflow.db mlflow-mother purge --yes")
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge(yes: bool) -> None:
+    """Removes everything that Mother has written to the registry: tags, artifacts, tables.
+
+    Models, runs and whatever people have written stay, the tag `mother.ignore` among it. Asks first, since the
+    fingerprints can only be had again by reading all weights.
+    """
+    from mlflow_mother.service import Service
+
+    service = Service()
+    if not yes:
+        question = f"Remove all of Mother's tags, artifacts and tables from {service.registry.address}?"
+        click.confirm(question, abort=True, err=True)
+    note(f"Cleaned {service.purge()} versions; Mother's tables are gone.")
