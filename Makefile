@@ -40,7 +40,7 @@ types: $(STAMP)  ## mypy --strict
 	MYPYPATH=$(NOTIFY)/src $(BIN)/mypy -p mlflow_mother_notify
 
 imports: $(STAMP)  ## The arrows between packages
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 docs: $(STAMP)  ## The documentation, warnings as errors: docs/_build/html
 	$(BIN)/python docs/tables.py --check
