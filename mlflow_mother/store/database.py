@@ -113,7 +113,7 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            reason = str(error.orig).strip()
+            reason = " ".join(str(error.orig).split()).rstrip(".")
             remedy = "Check that the database is reachable and writable."
             if "lock" in reason:
                 remedy = f"Another process held its lock for {BUSY_SECONDS} s; try again, or use PostgreSQL."

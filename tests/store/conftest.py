@@ -127,7 +127,10 @@ def uri(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
         engine.dispose()
         return shared
     made = f"sqlite:///{tmp_path}/mother.db"
-    Store.upgrade(made)
+    if backend == "sqlite-wal":
+        Store.open(made, local=True).close()
+    else:
+        Store.upgrade(made)
     return made
 
 
