@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -35,6 +36,11 @@ class FunctionExporter:
         return self.function(tree)
 
 
+def _to_json(tree: ModelTree) -> str:
+    # The standard library's writer, unlike pydantic's, takes file names that are not UTF-8.
+    return json.dumps(tree.model_dump(mode="json"), indent=2) + "\n"
+
+
 def exporters(extra: Iterable[Exporter] = ()) -> dict[str, Exporter]:
     """All exporters by name.
 
@@ -42,7 +48,7 @@ def exporters(extra: Iterable[Exporter] = ()) -> dict[str, Exporter]:
         extra: Exporters of plugins; one that has the name of a built-in format replaces it.
     """
     built_in: list[Exporter] = [
-        FunctionExporter("json", ".json", lambda tree: tree.model_dump_json(indent=2) + "\n"),
+        FunctionExporter("json", ".json", _to_json),
         FunctionExporter("node-link", ".json", to_node_link),
         FunctionExporter("graphml", ".graphml", to_graphml),
         FunctionExporter("dot", ".dot", to_dot),

@@ -16,4 +16,4 @@ def to_node_link(tree: ModelTree) -> str:
     """
     data = nx.node_link_data(tree.to_networkx(), edges="edges")
     data["graph"] = {"schema_version": tree.schema_version, "roots": list(tree.roots)}
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(data, indent=2) + "\n"
