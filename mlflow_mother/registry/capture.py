@@ -12,16 +12,17 @@ import os
 import pkgutil
 import sys
 import time
-from collections.abc import Callable
-from types import ModuleType
+from collections.abc import Callable, Iterator
 from typing import Any
 
 log = logging.getLogger(__name__)
 
-STORES = (
-    ("mlflow.store.model_registry.sqlalchemy_store", "SqlAlchemyStore"),
-    ("mlflow.store.model_registry.file_store", "FileStore"),
-    ("mlflow.store.model_registry.rest_store", "RestStore"),
+STORES = frozenset(
+    {
+        "mlflow.store.model_registry.sqlalchemy_store.SqlAlchemyStore",
+        "mlflow.store.model_registry.file_store.FileStore",
+        "mlflow.store.model_registry.rest_store.RestStore",
+    }
 )
 """MLflow's registry stores; all others derive from one of them or reach it over HTTP."""
 
@@ -60,11 +61,18 @@ def enabled() -> bool:
 
 
 def install() -> None:
-    """Wraps MLflow's registry stores, each when it is imported; a second call changes nothing."""
-    from mlflow.utils.import_hooks import register_post_import_hook
+    """Wraps MLflow's registry stores: those that are loaded now, the others when their classes are made.
 
-    for module, name in STORES:
-        register_post_import_hook(functools.partial(_wrap, name), module)
+    A second call changes nothing.
+    """
+    from mlflow.store.model_registry.abstract_store import AbstractStore
+
+    base: Any = AbstractStore
+    if not hasattr(base, "_mother"):
+        base.__init_subclass__ = classmethod(functools.partial(_subclass_made, base))
+        base._mother = True
+    for store in _subclasses(base):
+        _wrap(store)
 
 
 def in_server() -> bool:
@@ -72,14 +80,26 @@ def in_server() -> bool:
     return "_MLFLOW_SERVER_FILE_STORE" in os.environ and "mlflow.server.handlers" in sys.modules
 
 
-def _wrap(name: str, module: ModuleType) -> None:
+def _subclass_made(base: Any, store: Any, **options: Any) -> None:
+    super(base, store).__init_subclass__(**options)
+    _wrap(store)
+
+
+def _subclasses(store: Any) -> Iterator[Any]:
+    for below in store.__subclasses__():
+        yield below
+        yield from _subclasses(below)
+
+
+def _wrap(store: Any) -> None:
+    if f"{store.__module__}.{store.__qualname__}" not in STORES:
+        return
     try:
-        store = getattr(module, name)
         original = store.create_model_version
         if not hasattr(original, "_mother"):
             store.create_model_version = _capturing(original)
     except Exception as error:
-        log.warning("Mother cannot follow %s: %s", name, error, exc_info=True)
+        log.warning("Mother cannot follow %s: %s", store.__qualname__, error, exc_info=True)
 
 
 def _capturing(original: Callable[..., Any]) -> Callable[..., Any]:
