@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import networkx as nx
-
 from mlflow_mother.export.text import clean
 from mlflow_mother.types import ModelTree
 
 
 def to_graphml(tree: ModelTree) -> str:
     """The tree as GraphML; lists (evidence, aliases, declared parents) are JSON text, absent values are left out."""
+    import networkx as nx  # Not at the top: it takes longer to load than everything else here.
+
     graph: nx.DiGraph[str] = nx.DiGraph()
     for node, attributes in tree.to_networkx().nodes(data=True):
         graph.add_node(clean(node), **_flat(attributes))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import networkx as nx
-
 from mlflow_mother.types import ModelTree
 
 
@@ -14,6 +12,8 @@ def to_node_link(tree: ModelTree) -> str:
 
     Read it back with ``networkx.node_link_graph(json.loads(text), edges="edges")``.
     """
+    import networkx as nx  # Not at the top: it takes longer to load than everything else here.
+
     data = nx.node_link_data(tree.to_networkx(), edges="edges")
     data["graph"] = {"schema_version": tree.schema_version, "roots": list(tree.roots)}
     return json.dumps(data, indent=2) + "\n"
