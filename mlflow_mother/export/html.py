@@ -48,10 +48,10 @@ ul{margin:4px 0;padding-left:20px}
 .fit{display:inline-block;margin-top:16px;color:var(--soft);font-size:13px}
 #fit{margin:18px 6px 0 0;vertical-align:-1px;accent-color:var(--focus)}
 .table{overflow-x:auto}
-table{border-collapse:collapse;width:100%}
+table{border-collapse:collapse;width:100%;min-width:760px}
 th{color:var(--soft);font-weight:500;font-size:12px;text-align:left;white-space:nowrap}
 th,td{padding:8px 16px 8px 0;border-bottom:1px solid var(--line);vertical-align:top}
-td{overflow-wrap:anywhere;min-width:7ch}
+td{overflow-wrap:anywhere;min-width:8ch}
 td.number{font-variant-numeric:tabular-nums}
 summary{cursor:pointer}summary::marker{color:var(--focus)}
 details ul{margin-top:6px}
