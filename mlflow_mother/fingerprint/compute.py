@@ -1,6 +1,6 @@
 """The pass over a model: one reader, a few workers, results combined in the order of the tensors' elements.
 
-A tensor is cut into units of 16 MiB. The calling thread reads units into a few reused buffers, workers turn each into
+A tensor is cut into units of 32 MiB. The calling thread reads units into a few reused buffers, workers turn each into
 a digest, statistics, a partial sketch and sampled values, and the partial results are added in order. What a unit is
 depends on the tensor alone, so the fingerprint is the same for any number of threads.
 """
@@ -24,14 +24,16 @@ import torch
 
 from mlflow_mother import weights
 from mlflow_mother.errors import FingerprintError
-from mlflow_mother.fingerprint import kernels, seeds
+from mlflow_mother.fingerprint import kernels, seeds, widening
 from mlflow_mother.fingerprint.assemble import Assembler
 from mlflow_mother.fingerprint.entries import Entry
 from mlflow_mother.fingerprint.format import DIGEST_BYTES, MAX_DIMENSIONS
+from mlflow_mother.fingerprint.layout import DISTINCT_VALUES
+from mlflow_mother.fingerprint.moments import Moments
 from mlflow_mother.fingerprint.record import STATS, Fingerprint
 from mlflow_mother.weights.model import BITS, ModelFiles, NamedTensor, WeightReader
 
-UNIT_BYTES = 1 << 24
+UNIT_BYTES = 1 << 25
 """Bytes of one unit of work, and of one leaf of the digest's tree."""
 
 _DIGEST_NAME = b"mother-tree-sha256/1\0"
@@ -187,22 +189,24 @@ class _Workers:
     def _unit(self, data: _Bytes, tensor: NamedTensor, start: int, stop: int) -> _UnitResult:
         workspace = getattr(self._local, "workspace", None)
         if workspace is None:
-            workspace = self._local.workspace = kernels.Workspace(self._device)
+            workspace = self._local.workspace = kernels.workspace(self._device)
         leaf = hashlib.sha256(data.data).digest()
-        values = kernels.elements(data, tensor.dtype, self._device)
+        values = widening.elements(data, tensor.dtype, self._device)
         count = math.prod(tensor.shape)
         if len(tensor.shape) >= 2:
-            part = workspace.matrix(values, start, count // tensor.shape[0])
+            part = workspace.matrix(values, tensor.dtype, start, count // tensor.shape[0])
+        elif count > seeds.VECTOR_BUCKETS:
+            part = workspace.vector(values, tensor.dtype, start)
         else:
-            part = workspace.vector(values, start, sketched=count > seeds.VECTOR_BUCKETS)
+            part = workspace.short_vector(values, tensor.dtype)
         positions = seeds.sample_positions(count)
         inside = positions[(positions >= start) & (positions < stop)] - start
-        head = max(0, min(kernels.DISTINCT_VALUES, stop) - start)
+        head = max(0, min(DISTINCT_VALUES, stop) - start)
         return _UnitResult(
             leaf,
             part,
-            kernels.finite_values(values[torch.from_numpy(inside).to(self._device)]),
-            kernels.finite_values(values[:head]),
+            widening.finite_values(values[torch.from_numpy(inside).to(self._device)], tensor.dtype),
+            widening.finite_values(values[:head], tensor.dtype),
         )
 
 
@@ -231,13 +235,13 @@ def _unit_ranges(tensor: NamedTensor) -> Iterator[tuple[int, int]]:
 
 
 def _combine(tensor: NamedTensor, units: Sequence[_UnitResult]) -> Entry:
-    moments = kernels.Moments()
+    moments = Moments()
     count = math.prod(tensor.shape)
     matrix = len(tensor.shape) >= 2
     sketch = np.zeros((seeds.K_MAX, seeds.K_MAX) if matrix else min(count, seeds.VECTOR_BUCKETS))
     for unit in units:
         moments.add(unit.partial.moments)
-        if unit.partial.sketch is not None:
+        if matrix or count > seeds.VECTOR_BUCKETS:
             sketch += unit.partial.sketch
     head = np.concatenate([*(unit.head for unit in units), np.zeros(0)])
     if not matrix and count <= seeds.VECTOR_BUCKETS:
@@ -267,7 +271,7 @@ def _digest(tensor: NamedTensor, leaves: Sequence[bytes]) -> bytes:
     return hasher.digest()[:DIGEST_BYTES]
 
 
-def _stats(moments: kernels.Moments, count: int, distinct: int) -> np.void:
+def _stats(moments: Moments, count: int, distinct: int) -> np.void:
     stats = np.zeros(1, STATS)
     for field, value in asdict(moments).items():
         stats[field] = value

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlflow_mother.errors import FingerprintError, SpecMismatchError
-from mlflow_mother.fingerprint.layout import WIDTHS, offsets, sample_length, sketch_length
+from mlflow_mother.fingerprint.layout import DISTINCT_VALUES, WIDTHS, offsets, sample_length, sketch_length
 from mlflow_mother.fingerprint.record import SPEC, STATS, Fingerprint
 from mlflow_mother.weights.model import BITS
 
@@ -30,7 +30,6 @@ DIGEST_BYTES = 16
 MAX_NAME = 1024
 MAX_DIMENSIONS = 64
 _MAX_COUNT = 1 << 60
-_DISTINCT_VALUES = 4096
 _MANTISSA_BITS = 23
 _CODES = {"<i8": "I64", "<f8": "F64", "<i4": "I32", "<f4": "F32", "|u1": "U8"}
 _HEADER_LENGTH = 8
@@ -280,7 +279,7 @@ def _check_stats(stats: npt.NDArray[np.void], shapes: tuple[tuple[int, ...], ...
         & (stats["mantissa"] >= 0)
         & (stats["mantissa"] <= _MANTISSA_BITS)
         & (stats["distinct"] >= 0)
-        & (stats["distinct"] <= np.minimum(count, _DISTINCT_VALUES))
+        & (stats["distinct"] <= np.minimum(count, DISTINCT_VALUES))
     )
     if not sound.all():
         raise _refusal("its statistics contradict each other")

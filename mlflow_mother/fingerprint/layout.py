@@ -14,6 +14,9 @@ WIDTHS = (64, 32, 16, 8)
 BUCKETS_PER_WIDTH = 8
 """A vector's count-sketch has this many times ``k`` buckets."""
 
+DISTINCT_VALUES = 4096
+"""How many leading values of a tensor are searched for distinct ones."""
+
 _SAMPLE_LIMITS = {64: 256, 32: 256, 16: 128, 8: 64}
 
 
