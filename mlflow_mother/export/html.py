@@ -44,11 +44,13 @@ ul{margin:4px 0;padding-left:20px}
 .lead{font-size:15px;overflow-wrap:anywhere}
 .picture{overflow:auto;max-height:80vh;margin:16px 0 0;border:1px solid var(--line);border-radius:8px}
 .picture svg{display:block;margin:0 auto}
-#fit:checked~.picture svg{max-width:100%;height:auto}
+.picture svg{max-width:100%;height:auto}
+#fit~.picture svg{max-width:none}
+#fit:checked~.picture svg{max-width:100%;min-width:0}
 .fit{display:inline-block;margin-top:16px;color:var(--soft);font-size:13px}
 #fit{margin:18px 6px 0 0;vertical-align:-1px;accent-color:var(--focus)}
 .table{overflow-x:auto}
-table{border-collapse:collapse;width:100%;min-width:760px}
+table{border-collapse:collapse;width:100%;min-width:700px}
 th{color:var(--soft);font-weight:500;font-size:12px;text-align:left;white-space:nowrap}
 th,td{padding:8px 16px 8px 0;border-bottom:1px solid var(--line);vertical-align:top}
 td{overflow-wrap:anywhere;min-width:8ch}
