@@ -27,13 +27,16 @@ DISTANCE_EXPONENT = 1.5
 NO_PARENT = 0.1
 """Weight of "no parent here" against a parent whose ancestry is certain."""
 
+SIBLING_SHARE = 0.4
+"""How much of the probability that a model is only its best candidate's sibling goes to "no parent here"."""
+
 DERIVED_LOG_ODDS = -1.0
-"""Log-weight of a cast, pruned or quantised copy as a parent: training goes on from the original."""
+"""Log-weight of a cast, pruned, quantised or merged model as a parent: training goes on from the original."""
 
 UNTOUCHED_LOG_ODDS = 4.0
 """Log-weight that a parent loses when it shares none of the untouched tensors that another candidate shares."""
 
-ROOT_SHARE, ROOT_BOUND = 0.5, 2.0
+ROOT_SHARE, ROOT_BOUND = 0.5, 1.0
 """Share of the evidence "ancestor of all others" that makes a root, and its bound in log-weight."""
 
 TIME_LOG_ODDS, DECLARED_LOG_ODDS = 0.5, 3.0
@@ -184,9 +187,11 @@ def _weights(family: Family) -> tuple[Floats, Floats]:
     weights -= (
         UNTOUCHED_LOG_ODDS * (1.0 - identical / np.maximum(identical.max(axis=0), 1.0)) * (identical.max(axis=0) > 0)
     )
-    for derived in family.proven:
+    for derived in {*family.proven, *family.merged}:
         weights[derived, :] += DERIVED_LOG_ODDS
-    roots = math.log(NO_PARENT) + _root_evidence(family)
+    favourite = weights.argmax(axis=0)
+    siblings = family.posterior[favourite, np.arange(len(favourite)), 2]
+    roots = np.log(NO_PARENT + SIBLING_SHARE * siblings) + _root_evidence(family)
     for child, parent in fixed.items():
         weights[parent, child] = 0.0
         roots[child] = math.log(1 - CERTAIN)
