@@ -116,6 +116,12 @@ class Registry:
 
         return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.uri)
 
+    @cached_property
+    def versions_client(self) -> Any:
+        """MLflow's lower client: ``MlflowClient`` looks for prompts, a request more, before it touches any tag."""
+        lower = getattr(self.client, "_get_registry_client", None)
+        return lower() if lower else self.client
+
     def ref(self, name: str, version: str | int) -> ModelVersionRef:
         """A version's reference in this registry."""
         return ModelVersionRef(registry=self.id, name=name, version=str(version))

@@ -92,8 +92,13 @@ def list_versions(registry: Registry, model: str | None = None) -> Iterator[Regi
             return
 
 
-def get_version(registry: Registry, ref: ModelVersionRef) -> RegisteredVersion:
+def get_version(registry: Registry, ref: ModelVersionRef, *, with_model: bool = False) -> RegisteredVersion:
     """One version.
+
+    Args:
+        registry: The registry.
+        ref: The version.
+        with_model: Ask for its registered model too, which can opt out for all its versions.
 
     Raises:
         NotFoundError: It was deleted.
@@ -101,7 +106,7 @@ def get_version(registry: Registry, ref: ModelVersionRef) -> RegisteredVersion:
     """
     with mlflow_errors(f"{ref.uri} could not be read"):
         version = registry.client.get_model_version(ref.name, ref.version)
-    return from_mlflow(registry, version, get_model(registry, ref.name))
+    return from_mlflow(registry, version, get_model(registry, ref.name) if with_model else None)
 
 
 def get_model(registry: Registry, name: str) -> RegisteredModel:

@@ -106,9 +106,9 @@ def write_tags(registry: Registry, version: RegisteredVersion, tags: TagSet) -> 
     ref = version.ref
     with mlflow_errors(f"The tags of {ref.uri} could not be written"):
         for name in stale:
-            registry.client.delete_model_version_tag(ref.name, ref.version, name)
+            registry.versions_client.delete_model_version_tag(ref.name, ref.version, name)
         for name, value in values.items():
-            registry.client.set_model_version_tag(ref.name, ref.version, name, value)
+            registry.versions_client.set_model_version_tag(ref.name, ref.version, name, value)
     return bool(values or stale)
 
 
@@ -119,7 +119,7 @@ def remove_tags(registry: Registry, version: RegisteredVersion) -> int:
     found = [name for name in version.tags if name in ours]
     with mlflow_errors(f"The tags of {version.ref.uri} could not be deleted"):
         for name in found:
-            registry.client.delete_model_version_tag(version.ref.name, version.ref.version, name)
+            registry.versions_client.delete_model_version_tag(version.ref.name, version.ref.version, name)
     return len(found)
 
 

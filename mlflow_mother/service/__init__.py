@@ -16,7 +16,22 @@ The registry is the source of truth and Mother's store remembers the work: a tri
 repeated, and what a killed process leaves behind is a lease that runs out.
 """
 
-from mlflow_mother.service.reconciling import Plan, Report
-from mlflow_mother.service.service import Service
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_PUBLIC = {"Plan": "reconciling", "Report": "reconciling", "Service": "service"}
 
 __all__ = ["Plan", "Report", "Service"]
+
+if TYPE_CHECKING:
+    from mlflow_mother.service.reconciling import Plan, Report
+    from mlflow_mother.service.service import Service
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: a server that only queues what is registered with it loads ``inline`` and not the engine.
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)

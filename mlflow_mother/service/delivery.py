@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from mlflow_mother.errors import MotherError
@@ -27,6 +27,7 @@ from mlflow_mother.registry.write_back import (
     write_tags,
 )
 from mlflow_mother.service.families import with_numbers
+from mlflow_mother.service.inline import OutOfTimeError
 from mlflow_mother.service.reading import Checkpoint, open_files, source_facts
 from mlflow_mother.settings import Settings
 from mlflow_mother.store import Inference, Store, WriteBackTarget
@@ -68,16 +69,15 @@ class Delivery:
 
         One that fails is logged and stays pending, the others go on.
         """
-        done = 0
-        wanted: list[tuple[WriteBackTarget, bool, Callable[[Inference], None]]] = [
-            ("artifacts", self.settings.write_artifacts, self._write_artifacts),
-            ("tags", self.settings.write_tags, self._write_tags),
-        ]
-        for target, allowed, write in wanted:
-            for result in self.store.pending_write_backs(self.registry.id, target, refs=refs) if allowed else ():
-                self.checkpoint()
-                done += self._attempt(result, target, write)
-        return done
+        pending: dict[ModelVersionRef, dict[WriteBackTarget, Inference]] = {}
+        allowed: dict[WriteBackTarget, bool] = {
+            "artifacts": self.settings.write_artifacts,
+            "tags": self.settings.write_tags,
+        }
+        for target in (target for target, may in allowed.items() if may):
+            for result in self.store.pending_write_backs(self.registry.id, target, refs=refs):
+                pending.setdefault(result.ref, {})[target] = result
+        return sum(self._write(ref, results) for ref, results in pending.items())
 
     def notify(self) -> int:
         """Tells plugins of every committed result that they have not been told of; returns how many."""
@@ -86,41 +86,50 @@ class Delivery:
             self.plugins.after_lineage(result.ref, with_numbers(result.lineage))
         return len(taken)
 
-    def _attempt(self, result: Inference, target: WriteBackTarget, write: Callable[[Inference], None]) -> int:
+    def _write(self, ref: ModelVersionRef, results: dict[WriteBackTarget, Inference]) -> int:
+        """Writes one version's results; returns how many could be written."""
+        self.checkpoint()
+        return sum(self._attempt(ref, target, result) for target, result in results.items())
+
+    def _attempt(self, ref: ModelVersionRef, target: WriteBackTarget, result: Inference) -> bool:
+        """Writes one result; one that cannot be written now stays pending, and the others go on."""
         try:
-            write(result)
-            self.store.mark_written(result.ref, result.number, target)
-        except NotFoundError as error:
-            log.info("Mother drops the %s of %s: %s", target, result.ref.uri, error)
-        except ForbiddenError as error:
-            log.info("Mother may not write the %s of %s: %s", target, result.ref.uri, error)
+            version = get_version(self.registry, ref)
+            if target == "artifacts":
+                self._write_artifacts(version, result.lineage)
+            else:
+                write_tags(self.registry, version, TagSet.of_lineage(ref, result.lineage))
+            self.store.mark_written(ref, result.number, target)
+        except OutOfTimeError:
+            raise
+        except (NotFoundError, ForbiddenError) as error:
+            log.info("Mother leaves the %s of %s unwritten: %s", target, ref.uri, error)
         except MotherError as error:
-            log.warning("Mother could not write the %s of %s: %s", target, result.ref.uri, error)
+            log.warning("Mother could not write the %s of %s: %s", target, ref.uri, error)
         else:
-            return 1
-        return 0
+            return True
+        return False
 
-    def _write_tags(self, result: Inference) -> None:
-        version = get_version(self.registry, result.ref)
-        write_tags(self.registry, version, TagSet.of_lineage(result.ref, result.lineage))
-
-    def _write_artifacts(self, result: Inference) -> None:
-        version = get_version(self.registry, result.ref)
+    def _write_artifacts(self, version: RegisteredVersion, lineage: Lineage) -> None:
         place = place_of(self.registry, version)
         if place is None:
             return
-        lineage = with_numbers(result.lineage)
-        place.write({LINEAGE_JSON: to_json(lineage), LINEAGE_HTML: to_page(lineage)})
+        shown = with_numbers(lineage)
+        place.write({LINEAGE_JSON: to_json(shown), LINEAGE_HTML: to_page(shown)})
         self._write_fingerprint(version, place, lineage)
 
     def _write_fingerprint(self, version: RegisteredVersion, place: Place, lineage: Lineage) -> None:
         """Leaves the fingerprint for other clients, once; its companion last, so that a half-written pair is none."""
         data = self.store.get_fingerprint(lineage.subject_digest)
-        if data is None or place.sizes().get(SOURCE_JSON):
+        if data is None:
             return
         facts = source_facts(version.ref, lineage.subject_digest, open_files(self.registry, version))
+        said = json.dumps(facts, indent=1, sort_keys=True).encode()
+        there = place.sizes()
+        if there.get(FINGERPRINT) == len(data) and there.get(SOURCE_JSON) == len(said):
+            return
         place.write({FINGERPRINT: data})
-        place.write({SOURCE_JSON: json.dumps(facts, indent=1, sort_keys=True).encode()})
+        place.write({SOURCE_JSON: said})
 
 
 def to_json(lineage: Lineage) -> bytes:

@@ -4,6 +4,8 @@ The work runs in a thread, with the context variables of the registering one (ML
 the bound is over the registration returns; the thread stops at its next checkpoint and the version stays ``pending``
 for ``mlflow-mother reconcile``. Native code must not run while the interpreter goes down, so its exit waits a moment
 for threads that have not stopped yet.
+
+A server does not wait at all: it queues the version and answers its client.
 """
 
 from __future__ import annotations
@@ -20,10 +22,9 @@ from typing import Any
 from mlflow_mother.errors import MotherError
 from mlflow_mother.registry.connection import Registry
 from mlflow_mother.registry.standdown import server_has_mother
-from mlflow_mother.registry.versions import from_mlflow
-from mlflow_mother.service.service import Service
-from mlflow_mother.service.worker import OutOfTimeError
+from mlflow_mother.registry.versions import RegisteredVersion, from_mlflow
 from mlflow_mother.settings import Settings, load_settings
+from mlflow_mother.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,10 @@ EXIT_SECONDS = 3.0
 """Longest time that the interpreter's exit waits for work that was stopped."""
 
 _running: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+class OutOfTimeError(MotherError):
+    """The bound on a registration's wait is over; raised by a checkpoint, and never out of the package."""
 
 
 def captured(store: Any, version: Any, *, began: float, enqueue_only: bool) -> None:
@@ -43,37 +48,45 @@ def captured(store: Any, version: Any, *, began: float, enqueue_only: bool) -> N
         enqueue_only: Whether somebody else does the work: this process is a server.
     """
     settings = load_settings()
-    deadline = began + settings.inline_seconds
-
-    def work() -> None:
-        _analyse(store, version, settings, deadline, enqueue_only)
-
-    _run_within(deadline, work)
-
-
-def _analyse(store: Any, version: Any, settings: Settings, deadline: float, enqueue_only: bool) -> None:
     registry = Registry.of_store(store, settings)
-    if not enqueue_only and server_has_mother(store, deadline):
-        return
     registered = from_mlflow(registry, version)
-    service = Service(registry, settings=settings)
-    service.enqueue(registered.ref, source=registered.source, registered_at=registered.created or None)
     if enqueue_only:
+        _start(lambda: _enqueue(registry, registered).close())
         return
+    deadline = began + settings.inline_seconds
+    thread = _start(lambda: _analyse(store, registry, registered, settings, deadline))
+    thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _enqueue(registry: Registry, version: RegisteredVersion) -> Store:
+    """Queues the version in the registry's store, and leaves that open."""
+    store = Store.open(registry.store.uri, local=not registry.store.shared)
+    store.enqueue(version.ref, source=version.source, registered_at=version.created or None)
+    return store
+
+
+def _analyse(
+    mlflow_store: Any, registry: Registry, version: RegisteredVersion, settings: Settings, deadline: float
+) -> None:
+    if server_has_mother(mlflow_store, deadline):
+        return
+    store = _enqueue(registry, version)
+    # Only now: a process that leaves the work to a server never loads the engine.
+    from mlflow_mother.service.service import Service
 
     def checkpoint() -> None:
         if time.monotonic() > deadline:
             raise OutOfTimeError(
-                f"{registered.ref.uri} took longer than the {settings.inline_seconds:g} s of a registration.",
+                f"{version.ref.uri} took longer than the {settings.inline_seconds:g} s of a registration.",
                 "Run `mlflow-mother reconcile`.",
             )
 
-    worker = service.worker(checkpoint)
-    worker.work(worker.claim(1, [registered.ref]), max_bytes=settings.inline_bytes)
+    worker = Service(registry, settings=settings, store=store).worker(checkpoint)
+    worker.work(worker.claim(1, [version.ref]), max_bytes=settings.inline_bytes)
 
 
-def _run_within(deadline: float, work: Callable[[], None]) -> None:
-    """Runs work in a thread and waits for it until the deadline, not longer."""
+def _start(work: Callable[[], None]) -> threading.Thread:
+    """Runs work in a thread of its own; what goes wrong there is logged and no more."""
     context = contextvars.copy_context()
 
     def run() -> None:
@@ -89,7 +102,7 @@ def _run_within(deadline: float, work: Callable[[], None]) -> None:
     thread = threading.Thread(target=run, name="mother-capture", daemon=True)
     _running.add(thread)
     thread.start()
-    thread.join(max(0.0, deadline - time.monotonic()))
+    return thread
 
 
 def _wait_for_stopped_work() -> None:

@@ -24,6 +24,7 @@ from mlflow_mother.registry.tags import STATUS, key, speak_of, status_of
 from mlflow_mother.registry.versions import RegisteredVersion, get_version, list_versions
 from mlflow_mother.service.delivery import Delivery
 from mlflow_mother.service.inference import Inference, Inferred
+from mlflow_mother.service.inline import OutOfTimeError
 from mlflow_mother.service.reading import Checkpoint, PostponedError, Reader, open_files
 from mlflow_mother.settings import Settings
 from mlflow_mother.store import Claim, DeclaredParent, Registration, Store
@@ -37,10 +38,6 @@ LEASE_SECONDS = 30.0
 
 RETRY_SECONDS = 30.0
 MAX_ROUNDS = 8
-
-
-class OutOfTimeError(MotherError):
-    """The bound on a registration's wait is over; raised by a checkpoint, and never out of the package."""
 
 
 class Worker:
@@ -194,7 +191,7 @@ class Worker:
     def _current(self, claim: Claim) -> RegisteredVersion | None:
         """The claimed version as the registry has it now; None when it is gone or opted out."""
         try:
-            version = get_version(self.registry, claim.ref)
+            version = get_version(self.registry, claim.ref, with_model=True)
         except NotFoundError:
             self.store.release(claim)
             self.forget_gone(claim.ref.name)
