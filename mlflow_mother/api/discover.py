@@ -53,13 +53,23 @@ def find_models(paths: Sequence[str], readers: Sequence[WeightReader] = ()) -> l
         readers: Readers of plugins, which may know files that Mother does not.
 
     Raises:
-        WeightsError: A path does not exist, or a folder holds no model.
+        WeightsError: A path does not exist or is no text, or a folder holds no model.
     """
     found: dict[str, LocalModel] = {}
     for given in paths:
         models = [LocalModel(given, Path(given))] if Path(given).is_file() else list(_in_folder(given, readers))
-        found.update((model.id, model) for model in models)
+        for model in models:
+            found[_text(model.id)] = model
     return list(found.values())
+
+
+def _text(name: str) -> str:
+    """The name itself; ids travel into JSON, pages and databases, none of which holds undecodable bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise WeightsError(f"The file name {name!r} is not valid text.", "Rename it.") from None
+    return name
 
 
 def _in_folder(given: str, readers: Sequence[WeightReader]) -> Iterator[LocalModel]:

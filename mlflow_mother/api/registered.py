@@ -9,6 +9,7 @@ from mlflow_mother.api.results import Relative, Relatives
 from mlflow_mother.errors import MotherError, RegistryError
 from mlflow_mother.fingerprint.format import from_bytes
 from mlflow_mother.fingerprint.record import Fingerprint
+from mlflow_mother.registry.identity import sqlite_file
 from mlflow_mother.registry.versions import RegisteredVersion, get_version, list_versions
 from mlflow_mother.service import Service
 from mlflow_mother.store import Kin
@@ -16,6 +17,34 @@ from mlflow_mother.types import Edge, ModelTree, ModelVersionRef
 
 PREFIX = "models:/"
 """How the address of a registered model begins."""
+
+
+def current_service() -> Service:
+    """The service of the registry that MLflow's own calls would use now.
+
+    Raises:
+        RegistryError: It is a database file that does not exist; opening it would create one.
+    """
+    service = Service()
+    file = sqlite_file(service.registry.uri)
+    if file is not None and not file.exists():
+        raise RegistryError(
+            f"There is no registry at {service.registry.address}.",
+            "Set MLFLOW_TRACKING_URI or MLFLOW_REGISTRY_URI to the registry's address.",
+        )
+    return service
+
+
+def version_at(service: Service, uri: str) -> ModelVersionRef:
+    """The version that ``models:/name/version`` or ``models:/name@alias`` names.
+
+    Raises:
+        RegistryError: The address has another form, or the registry holds no such version.
+    """
+    ref = service.registry.parse(uri)
+    if service.store.version(ref) is None:
+        get_version(service.registry, ref)
+    return ref
 
 
 def is_address(address: str) -> bool:

@@ -14,7 +14,7 @@ from mlflow_mother.errors import WeightsError
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage import explain
 from mlflow_mother.plugins import plugins
-from mlflow_mother.service import Plan, Report, Service
+from mlflow_mother.service import Plan, Report
 from mlflow_mother.types import Lineage, ModelTree
 
 
@@ -40,11 +40,11 @@ def tree(*paths: str | PathLike[str], progress: Progress | None = None) -> Model
     if not models and not addresses:
         raise WeightsError("No path was given.", "Name files, folders or registered models.")
     if not models:
-        return registered.tree_of_models(Service(), addresses)
+        return registered.tree_of_models(registered.current_service(), addresses)
     found, failed = fingerprint_all(models, progress)
     times: dict[str, float] = {}
     if addresses:
-        more, errors, times = registered.fingerprint_addresses(Service(), addresses, progress)
+        more, errors, times = registered.fingerprint_addresses(registered.current_service(), addresses, progress)
         found, failed = found | more, failed | errors
     return recover_tree(found, failed, progress, times)
 
@@ -62,7 +62,7 @@ def fingerprint_model(model: str | PathLike[str], *, progress: Progress | None =
     """
     address = fspath(model)
     if registered.is_address(address):
-        service = Service()
+        service = registered.current_service()
         return registered.fingerprint_version(service, service.registry.parse(address))
     found = find_models([address], plugins().weight_readers())
     if len(found) > 1:
@@ -108,8 +108,8 @@ def show(uri: str) -> Lineage:
     Raises:
         RegistryError: There is no such version, or it has no lineage yet.
     """
-    service = Service()
-    return service.show(service.registry.parse(uri))
+    service = registered.current_service()
+    return service.show(registered.version_at(service, uri))
 
 
 def ancestors(uri: str) -> Relatives:
@@ -121,8 +121,8 @@ def ancestors(uri: str) -> Relatives:
     Raises:
         RegistryError: There is no such version, or it has no lineage yet.
     """
-    service = Service()
-    return registered.ancestors_of(service, service.registry.parse(uri))
+    service = registered.current_service()
+    return registered.ancestors_of(service, registered.version_at(service, uri))
 
 
 def descendants(uri: str) -> Relatives:
@@ -134,8 +134,8 @@ def descendants(uri: str) -> Relatives:
     Raises:
         RegistryError: There is no such version, or it has no lineage yet.
     """
-    service = Service()
-    return registered.descendants_of(service, service.registry.parse(uri))
+    service = registered.current_service()
+    return registered.descendants_of(service, registered.version_at(service, uri))
 
 
 def audit() -> Audit:
@@ -144,7 +144,7 @@ def audit() -> Audit:
     Raises:
         RegistryError: The registry cannot be reached.
     """
-    service = Service()
+    service = registered.current_service()
     rows, tree = service.audit(), service.tree()
     verdicts = {row.uri: row.verdict for row in rows}
     nodes = tuple(node.model_copy(update={"verdict": verdicts.get(node.id)}) for node in tree.nodes)
@@ -195,7 +195,7 @@ def reconcile(
         StoreError: Mother's tables cannot be used.
     """
     seconds = None if since is None else since.timestamp()
-    service = Service()
+    service = registered.current_service()
     if dry_run:
         return service.reconcile(dry_run=True, since=seconds, model=model, limit=limit)
     return service.reconcile(since=seconds, model=model, limit=limit, progress=stage(progress, "reconciling"))

@@ -49,7 +49,7 @@ def fingerprint(model: str, output: Path | None, format_: str) -> None:
     if format_ == "json":
         print_json(summary)
     else:
-        print_table(("field", "value"), [(name, _text(value)) for name, value in summary.items()])
+        print_table(("field", "value"), [(name, _text(value)) for name, value in summary.items() if value])
 
 
 def _summary(model: str, found: Fingerprint) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -107,6 +108,9 @@ def main(debug: bool) -> None:
     """
     from mlflow_mother.settings import load_settings
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     level = logging.DEBUG if debug else getattr(logging, load_settings().log_level.upper())
     logging.basicConfig(format="%(name)s: %(message)s")
     logging.getLogger("mlflow_mother").setLevel(level)

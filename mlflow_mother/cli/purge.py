@@ -18,9 +18,9 @@ def purge(yes: bool) -> None:
     Models, runs and whatever people have written stay, the tag `mother.ignore` among it. Asks first, since the
     fingerprints can only be had again by reading all weights.
     """
-    from mlflow_mother.service import Service
+    from mlflow_mother.api.registered import current_service
 
-    service = Service()
+    service = current_service()
     if not yes:
         question = f"Remove all of Mother's tags, artifacts and tables from {service.registry.address}?"
         click.confirm(question, abort=True, err=True)

@@ -1,0 +1,5 @@
+"""``python -m mlflow_mother.cli``: the command where its script is not on the path."""
+
+from mlflow_mother.cli.main import main
+
+main(prog_name="mlflow-mother")

@@ -1,0 +1,105 @@
+"""A small family of models on disk, and the same family in an MLflow registry, for the commands and the Python verbs.
+
+``base`` was fine-tuned to ``tuned`` and that to ``further``; ``other`` is a second fine-tune of ``base``; ``stranger``
+shares the architecture only. The weights are random; real training is for the benchmarks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from family_samples import VERSIONS, Weights, finetuned, root
+from safetensors.numpy import save_file
+
+
+@pytest.fixture(scope="session")
+def family() -> dict[str, Weights]:
+    """Weights by name."""
+    base = root(1)
+    tuned = finetuned(base, 2, 0.2)
+    return {
+        "base": base,
+        "tuned": tuned,
+        "further": finetuned(tuned, 3, 0.1),
+        "other": finetuned(base, 4, 0.2),
+        "stranger": root(9),
+    }
+
+
+@pytest.fixture(scope="session")
+def checkpoints(family: dict[str, Weights], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder ``checkpoints`` of safetensors files; read-only by convention."""
+    folder = tmp_path_factory.mktemp("family") / "checkpoints"
+    folder.mkdir()
+    for name, weights in family.items():
+        save_file(weights, folder / f"{name}.safetensors")
+    return folder
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The family in a registry.
+
+    Attributes:
+        uri: Tracking and registry URI.
+        environment: Variables under which MLflow uses it.
+    """
+
+    uri: str
+    environment: dict[str, str]
+
+
+_REGISTER = """
+import json, os, sys
+from pathlib import Path
+import mlflow
+
+folder, work = Path(sys.argv[1]), Path(sys.argv[2])
+client = mlflow.MlflowClient()
+for name, address in json.loads(sys.argv[3]).items():
+    model = address.split("/")[1]
+    source = work / name
+    source.mkdir()
+    (source / "model.safetensors").write_bytes((folder / f"{name}.safetensors").read_bytes())
+    declared = {"tuned": "models:/family/4", "other": "models:/stranger/1"}.get(name)
+    if declared:
+        (source / "README.md").write_text(f"---\\nbase_model: {declared}\\n---\\n")
+    if not client.search_registered_models(f"name = '{model}'"):
+        client.create_registered_model(model)
+    version = client.create_model_version(model, str(source))
+    assert f"models:/{version.name}/{version.version}" == address
+client.set_registered_model_alias("family", "champion", 3)
+"""
+
+
+def _environment(uri: str, home: Path) -> dict[str, str]:
+    return {
+        "MLFLOW_TRACKING_URI": uri,
+        "MLFLOW_REGISTRY_URI": uri,
+        "MLFLOW_MOTHER_HOME": str(home),
+        "MLFLOW_MOTHER_INLINE_SECONDS": "60",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+@pytest.fixture(scope="session")
+def registered_family(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Registered:
+    """The family in a SQLite registry, analysed; ``tuned`` declares its parent, ``other`` a wrong one."""
+    work = tmp_path_factory.mktemp("registry")
+    uri = f"sqlite:///{work}/mlflow.db"
+    environment = _environment(uri, work / "home")
+    command = [sys.executable, "-W", "ignore", "-c", _REGISTER, str(checkpoints), str(work), json.dumps(VERSIONS)]
+    subprocess.run(command, check=True, env={**os.environ, **environment})
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "mlflow_mother.cli", "reconcile"],
+        check=True,
+        env={**os.environ, **environment},
+        capture_output=True,
+    )
+    return Registered(uri, environment)
