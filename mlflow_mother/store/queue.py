@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import Any
@@ -71,7 +72,7 @@ class WorkQueue(Part):
         """Takes work that nobody holds, oldest registration first.
 
         Args:
-            owner: Who takes it: unique to this worker (host, process and thread).
+            owner: Who takes it, for people, e.g. host and process.
             lease_seconds: How long others keep their hands off it.
             limit: Most versions to take.
             registry: Only versions of this registry.
@@ -91,13 +92,13 @@ class WorkQueue(Part):
             if registry is not None:
                 query = query.where(versions.c.registry == registry)
             due = list(islice(of_refs(connection, query, refs), limit))
-            until = now + lease_seconds
+            until, token = now + lease_seconds, secrets.token_hex(8)
             connection.execute(
                 update(work)
                 .where(work.c.version_id.in_([row.version_id for row in due]))
-                .values(owner=owner, lease_until=until, attempts=work.c.attempts + 1)
+                .values(owner=owner, token=token, lease_until=until, attempts=work.c.attempts + 1)
             )
-        return tuple(_claim(row, owner, until) for row in due)
+        return tuple(_claim(row, owner, token, until) for row in due)
 
     def heartbeat(self, claim: Claim, lease_seconds: float) -> bool:
         """Prolongs a claim.
@@ -122,7 +123,11 @@ class WorkQueue(Part):
         """
         with self._database.write() as connection:
             now = self._database.now(connection)
-            freed = update(work).where(_held(claim)).values(owner=None, lease_until=None, not_before=now + retry_in)
+            freed = (
+                update(work)
+                .where(_held(claim))
+                .values(owner=None, token=None, lease_until=None, not_before=now + retry_in)
+            )
             if connection.execute(freed).rowcount == 0:
                 return False
             found = connection.execute(select_version(claim.ref)).one()
@@ -143,7 +148,7 @@ class WorkQueue(Part):
         with self._database.write() as connection:
             done = connection.execute(delete(work).where(_held(claim), work.c.request == claim.request)).rowcount
             if not done:
-                freed = update(work).where(_held(claim)).values(owner=None, lease_until=None, attempts=0)
+                freed = update(work).where(_held(claim)).values(owner=None, token=None, lease_until=None, attempts=0)
                 if connection.execute(freed).rowcount == 0:
                     return False
             found = connection.execute(select_version(claim.ref)).one()
@@ -210,15 +215,16 @@ def _held(claim: Claim) -> ColumnElement[bool]:
         .where(versions.c.registry == ref.registry, versions.c.name == ref.name, versions.c.version == ref.version)
         .scalar_subquery()
     )
-    return and_(work.c.version_id == version_id, work.c.owner == claim.owner, work.c.attempts == claim.attempt)
+    return and_(work.c.version_id == version_id, work.c.token == claim.token)
 
 
-def _claim(row: AnyRow, owner: str, until: float) -> Claim:
+def _claim(row: AnyRow, owner: str, token: str, until: float) -> Claim:
     return Claim(
         ref=ref_of(row),
         source=row.source,
         registered_at=row.registered_at,
         owner=owner,
+        token=token,
         attempt=row.attempts + 1,
         request=row.request,
         lease_until=until,

@@ -72,7 +72,8 @@ class Claim:
         ref: The version.
         source: MLflow's ``source`` of the version.
         registered_at: When it was registered, in unix seconds; None when unknown.
-        owner: Who holds the claim.
+        owner: Who holds the claim, for people.
+        token: What tells this claim from every other.
         attempt: How many times it was claimed since its last end, this one included. A number above 1 means that
             earlier workers gave it back or died over it.
         request: Which request this claim serves; one that arrives later keeps the work in the queue.
@@ -83,6 +84,7 @@ class Claim:
     source: str
     registered_at: float | None
     owner: str
+    token: str
     attempt: int
     request: int
     lease_until: float

@@ -69,6 +69,7 @@ work = Table(
     Column("not_before", Double, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("owner", Text),
+    Column("token", Text),
     Column("lease_until", Double),
 )
 """What is to be done: a row for each version that waits for a worker or has one."""

@@ -72,6 +72,20 @@ def test_a_request_during_the_work_means_another_round(store: Store) -> None:
     assert store.claim("w", 60) == ()
 
 
+def test_a_claim_that_was_ended_is_worth_nothing_to_its_own_holder(store: Store) -> None:
+    store.enqueue(ref("a"))
+    (first,) = store.claim("w", 60)
+    store.enqueue(ref("a"), again=True)
+    store.finish(first, Status.DONE)
+    (second,) = store.claim("w", 60)
+    assert not store.finish(first, Status.FAILED)
+    assert not store.release(first)
+    assert store.finish(second, Status.DONE)
+    store.enqueue(ref("a"), again=True)
+    store.claim("w", 60)
+    assert not store.finish(second, Status.FAILED)
+
+
 def test_a_heartbeat_prolongs_the_lease(store: Store) -> None:
     store.enqueue(ref("a"))
     (claim,) = store.claim("w", 0.3)

@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("not_before", sa.Double, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("owner", sa.Text),
+        sa.Column("token", sa.Text),
         sa.Column("lease_until", sa.Double),
         sa.PrimaryKeyConstraint("version_id", name="pk_mother_work"),
         _of_version("mother_work"),
