@@ -1,30 +1,19 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from registry_samples import KINDS, Bench, bench, mlflow_server
+from registry_samples import KINDS, THIRD_PARTY_WARNINGS, Bench, bench, empty_mlflow_database, mlflow_server
 
 from mlflow_mother.registry import standdown
-
-_THIRD_PARTY = (
-    "ignore::sqlalchemy.exc.SADeprecationWarning",  # MLflow's queries under SQLAlchemy 2.1
-    "ignore::FutureWarning",  # MLflow's farewell to its file store, torch.export
-    "ignore::DeprecationWarning",  # torch.export
-    "ignore::UserWarning:torch",
-    "ignore::UserWarning:mlflow",
-)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """MLflow and torch warn of themselves; Mother's own warnings stay errors."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            for filter_ in _THIRD_PARTY:
+            for filter_ in THIRD_PARTY_WARNINGS:
                 item.add_marker(pytest.mark.filterwarnings(filter_))
 
 
@@ -45,11 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without content."""
-    file = tmp_path_factory.mktemp("template") / "mlflow.db"
-    program = f"import mlflow; mlflow.MlflowClient('sqlite:///{file}').search_registered_models()"
-    subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "MLFLOW_MOTHER_ENABLED": "false"})
-    return file
+    return empty_mlflow_database(tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture(params=KINDS)

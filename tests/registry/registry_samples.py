@@ -26,6 +26,14 @@ Weights = dict[str, npt.NDArray[np.float32]]
 
 KINDS = ("sqlite", "file", "http")
 
+THIRD_PARTY_WARNINGS = (
+    "ignore::sqlalchemy.exc.SADeprecationWarning",  # MLflow's queries under SQLAlchemy 2.1
+    "ignore::FutureWarning",  # MLflow's farewell to its file store, torch.export
+    "ignore::DeprecationWarning",  # torch.export
+    "ignore::UserWarning:torch",
+    "ignore::UserWarning:mlflow",
+)
+
 MLMODEL = """flavors:
   python_function:
     loader_module: nobody.loads.this
@@ -122,6 +130,14 @@ def bench(kind: str, folder: Path, *, server: str = "", template: Path | None = 
     finally:
         mlflow.set_tracking_uri(before)
         capture._switch = None
+
+
+def empty_mlflow_database(folder: Path) -> Path:
+    """An MLflow database without content."""
+    file = folder / "mlflow.db"
+    program = f"import mlflow; mlflow.MlflowClient('sqlite:///{file}').search_registered_models()"
+    subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "MLFLOW_MOTHER_ENABLED": "false"})
+    return file
 
 
 def free_port() -> int:
