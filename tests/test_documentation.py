@@ -7,16 +7,19 @@ import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 import mlflow_mother
+from mlflow_mother.hookspecs import MotherSpec, hookimpl
+from mlflow_mother.plugins import Plugins
 from mlflow_mother.registry import tags
+from mlflow_mother.types import Edge, Evidence, Lineage, ModelVersionRef, Relation
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -101,3 +104,58 @@ def test_links_between_files_lead_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+def test_python_examples_run(
+    checkpoints: Path, registered_family, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page's blocks one after the other, beside a folder ``checkpoints`` and with a registry."""
+    monkeypatch.chdir(checkpoints.parent)
+    for name, value in registered_family.environment.items():
+        monkeypatch.setenv(name, value)
+    namespace: dict[str, object] = {}
+    for block in _python_blocks(DOCS / "python.md"):
+        exec(compile(block, "docs/python.md", "exec"), namespace)
+    printed = capsys.readouterr().out
+    assert "./checkpoints/base.safetensors -> ./checkpoints/tuned.safetensors finetune" in printed
+    assert "finetune of models:/family/2" in printed
+    assert "models:/family/1 conflict" in printed
+
+
+def test_hook_examples_are_plugins_that_load_and_run() -> None:
+    hooks = {name: hook for name, hook in vars(MotherSpec).items() if name.startswith("mother_")}
+    for name, hook in hooks.items():
+        example = inspect.cleandoc(inspect.cleandoc(hook.__doc__).partition("Example::")[2])
+        namespace = {"hookimpl": hookimpl, "Evidence": Evidence, "tenant": str, "MyReader": Stub, "MyExporter": Stub}
+        exec(compile(example, name, "exec"), namespace)
+        loaded = Plugins(discover=False)
+        assert loaded.register(SimpleNamespace(**{name: namespace[name]}), name), loaded.failures
+        CALLS[name](loaded)
+        assert loaded.failures == {}
+
+
+class Stub:
+    """Stands in for the classes that the examples name."""
+
+    name, suffix = "stub", ".txt"
+
+    def detect(self) -> None: ...
+
+    def tensors(self) -> None: ...
+
+    def export(self) -> None: ...
+
+
+_MODEL = SimpleNamespace(format="safetensors")
+_EDGE = Edge(parent="a", child="b", relation=Relation.FINETUNE, probability=1.0)
+_REF = ModelVersionRef(registry="r", name="m", version="1")
+_LINEAGE = Lineage(subject=_REF.uri, subject_digest="0", spec="s", mother_version="0")
+
+CALLS: dict[str, Callable[[Plugins], object]] = {
+    "mother_weight_readers": lambda loaded: loaded.weight_readers(),
+    "mother_extra_evidence": lambda loaded: loaded.extra_evidence(_MODEL, _MODEL),
+    "mother_veto_edge": lambda loaded: loaded.vetoes(_EDGE),
+    "mother_after_lineage": lambda loaded: loaded.after_lineage(_REF, _LINEAGE),
+    "mother_exporters": lambda loaded: loaded.exporters(),
+}

@@ -2,4 +2,5 @@
 
 from mlflow_mother.cli.main import main
 
-main(prog_name="mlflow-mother")
+if __name__ == "__main__":
+    main(prog_name="mlflow-mother")
