@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,8 +66,9 @@ class SmallViT(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        images = images.to(self.head.weight.dtype)
         patches = images.unfold(1, 4, 2).unfold(2, 4, 2).reshape(len(images), 9, 16)
-        return self.head(self.norm(self.blocks(self.patch(patches) + self.position)).mean(1))
+        return self.head(self.norm(self.blocks(self.patch(patches) + self.position)).mean(1)).float()
 
 
 def upright(images: Images, rng: np.random.Generator) -> Images:
@@ -223,16 +224,25 @@ LORA = {"epochs": 20, "lr": 2e-3, "rank": 4}
 SIZE = 10
 
 
-def build_family(seed: int) -> Iterator[Member]:
+PARTS = ("kin", "strangers")
+"""The two halves of the family that can be trained at the same time: eight related networks, and two that are not
+(the orphan's parent, which is never registered, is trained with the second)."""
+
+
+def build_family(seed: int, parts: Sequence[str] = PARTS) -> Iterator[Member]:
     """Trains the family, one member after the other.
 
     Args:
         seed: Decides initialisations, views of the images and batch order.
+        parts: Which of :data:`PARTS` to train; a member does not depend on what else is trained.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield from _members(1000 * seed)
+        if "kin" in parts:
+            yield from _kin(1000 * seed)
+        if "strangers" in parts:
+            yield from _strangers(1000 * seed)
     finally:
         torch.set_num_threads(threads)
 
@@ -248,7 +258,7 @@ def _finetuned(parent: nn.Module, view: View, seed: int) -> tuple[nn.Module, flo
     return child, train(child, view, seed=seed, **FINETUNE)
 
 
-def _members(seed: int) -> Iterator[Member]:
+def _kin(seed: int) -> Iterator[Member]:
     root, accuracy = _pretrained(seed + 1)
     yield Member("digits-base", root, {}, "", accuracy)
     turned, accuracy = _finetuned(root, rotated, seed + 2)
@@ -263,6 +273,9 @@ def _members(seed: int) -> Iterator[Member]:
     yield Member("digits-rotated-pruned", pruned(turned), {"digits-rotated": 1.0}, "pruned")
     soup = merged(turned, grainy, 0.6)
     yield Member("digits-soup", soup, {"digits-rotated": 0.6, "digits-noisy": 0.4}, "merge")
+
+
+def _strangers(seed: int) -> Iterator[Member]:
     stranger, accuracy = _pretrained(seed + 6)
     yield Member("digits-stranger", stranger, {}, "", accuracy)
     hidden, _ = _pretrained(seed + 7)

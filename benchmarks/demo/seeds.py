@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import save_file
 from scipy.stats import binomtest
 
-from benchmarks.demo.family import build_family
+from benchmarks.demo.training import train_family
 from mlflow_mother.fingerprint.compute import fingerprint_model
 from mlflow_mother.heritage import recover
 from mlflow_mother.types import Edge, ModelTree
@@ -51,19 +50,6 @@ class Score:
 
     def __add__(self, other: Score) -> Score:
         return Score(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
-
-
-def train_family(folder: Path, seed: int) -> None:
-    """Trains one family into a folder, unless it is there."""
-    if (folder / "truth.json").exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    truth = {}
-    for member in build_family(seed):
-        tensors = {name: value.contiguous() for name, value in member.model.state_dict().items()}
-        save_file(tensors, folder / f"{member.name}.safetensors")
-        truth[member.name] = {"parents": member.parents, "relation": member.relation}
-    (folder / "truth.json").write_text(json.dumps(truth, indent=1))
 
 
 def recover_family(folder: Path, seed: int) -> tuple[ModelTree, dict[str, Truth], dict[str, str]]:
