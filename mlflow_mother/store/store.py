@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from mlflow_mother.errors import StoreError
 from mlflow_mother.fingerprint.record import SPEC
 from mlflow_mother.store import schema
 from mlflow_mother.store.comparisons import Comparisons
@@ -94,7 +95,13 @@ class Store(WorkQueue, Versions, Fingerprints, Comparisons, Inferences, Kinship,
     def _prepare(self) -> None:
         file = self._database.file
         if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(
+                    f"The folder of Mother's database {self._database} cannot be made: {error.strerror}.",
+                    "Set MLFLOW_MOTHER_HOME to a folder that you may write.",
+                ) from error
         if schema.revision(self._database) != schema.REVISION:
             if file is not None:
                 schema.use_wal(self._database)

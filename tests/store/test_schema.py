@@ -186,6 +186,12 @@ def test_an_unreachable_server_is_named_without_its_password() -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match=r"cannot be made.*MLFLOW_MOTHER_HOME"):
+        Store.open(f"sqlite:///{tmp_path}/file/home/registry.db", local=True)
+
+
 def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "registry.db"
     path.write_bytes(b"this is no database" * 100)
