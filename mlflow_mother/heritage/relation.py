@@ -44,24 +44,24 @@ def classify(parent: Fingerprint, child: Fingerprint, comparison: Comparison) ->
         child: The child's.
         comparison: The pair, read from the parent's side.
     """
-    evidence = [_digest_evidence(comparison)]
+    untouched, cosine = _digest_evidence(comparison), _cosine_evidence(comparison)
     if comparison.copies:
-        return Finding(Relation.COPY, None, tuple(evidence))
-    evidence += [
-        Evidence(kind="certificate", text=item.text, log_odds=item.log_odds if item.forward is not None else None)
-        for item in comparison.certificates
-        if item.forward is not False
-    ]
-    proven = [item.relation for item in comparison.certificates if item.relation and item.forward is not False]
+        return Finding(Relation.COPY, None, (untouched,))
+    facts = [item for item in comparison.certificates if item.forward is not False]
+    certificates = tuple(
+        Evidence(kind="certificate", text=item.text, log_odds=item.log_odds if item.forward else None) for item in facts
+    )
+    proven = [item.relation for item in facts if item.relation]
     if proven:
-        return Finding(proven[0], None, (*evidence, _cosine_evidence(comparison)))
-    evidence += [*_projection_evidence(comparison), _cosine_evidence(comparison)]
+        return Finding(proven[0], None, (*certificates, untouched, cosine))
+    projections = (*certificates, *_projection_evidence(comparison))
     rank = update_rank(parent, child)
     if rank is not None:
-        evidence.insert(0, Evidence(kind="rank", text=f"update rank {rank}", value=float(rank)))
-        return Finding(Relation.LORA_MERGED, rank, tuple(evidence))
-    partial = comparison.identical >= max(1.0, FROZEN_SHARE * comparison.tensors)
-    return Finding(Relation.PARTIAL_FINETUNE if partial else Relation.FINETUNE, None, tuple(evidence))
+        low = Evidence(kind="rank", text=f"update rank {rank}", value=float(rank))
+        return Finding(Relation.LORA_MERGED, rank, (low, untouched, *projections, cosine))
+    if comparison.identical >= max(1.0, FROZEN_SHARE * comparison.tensors):
+        return Finding(Relation.PARTIAL_FINETUNE, None, (untouched, *projections, cosine))
+    return Finding(Relation.FINETUNE, None, (*projections, cosine, untouched))
 
 
 def update_rank(parent: Fingerprint, child: Fingerprint) -> int | None:
