@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -123,14 +122,12 @@ def from_bytes(data: bytes) -> Fingerprint:
 def save(fingerprint: Fingerprint, path: Path) -> None:
     """Writes a fingerprint to a file, which appears whole or not at all."""
     data = to_bytes(fingerprint)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Fingerprint:

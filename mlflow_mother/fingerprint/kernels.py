@@ -172,6 +172,8 @@ class Workspace:
             exact = wide if job.dtype in BEYOND_FLOAT32 else narrow
             if not job.clean:
                 low, high = (float(bound) for bound in torch.aminmax(exact))
+                if math.isnan(low):  # NaN must not get lost among later comparisons
+                    low, high = -math.inf, math.inf
             job.moments.add(self._powers_of(powers, narrow, exact, nonfinite, low, high))
         return wide.view(tile.shape)
 
