@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/system python3-venv
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(HIDE_PROGRESS) $(BIN)/python -m pip install -q -c constraints.txt pip
-	$(HIDE_PROGRESS) $(BIN)/python -m pip install -q $(TORCH_ARGS) $(TORCH)
+	$(HIDE_PROGRESS) $(BIN)/python -m pip install -q -c constraints.txt $(TORCH_ARGS) $(TORCH)
 	$(HIDE_PROGRESS) $(BIN)/python -m pip install -q -c constraints.txt -e '.[postgresql]' --group dev
 	touch $@
 

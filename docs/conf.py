@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mlflow_mother import __version__
 
 project = "mlflow-mother"
@@ -25,4 +23,3 @@ autodoc_default_options = {"exclude-members": "model_config,model_fields,model_c
 
 html_theme = "furo"
 html_title = f"mlflow-mother {__version__}"
-html_extra_path = ["schema"] if Path(__file__).with_name("schema").is_dir() else []

@@ -70,7 +70,7 @@ def _command(command: click.Command, name: str) -> str:
     context = click.Context(command, info_name=name)
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     parts = [f"## `{name.removeprefix('mlflow-mother ')}`", f"```\n{usage}\n```", inspect.cleandoc(command.help or "")]
-    rows = [_option(p) for p in command.get_params(context) if isinstance(p, click.Option) and p.name != "help"]
+    rows = [_option(p) for p in command.get_params(context) if isinstance(p, click.Option) and "--help" not in p.opts]
     if rows:
         parts.append("\n".join(["| Option | Meaning |", "| --- | --- |", *rows]))
     if command.epilog:

@@ -77,16 +77,55 @@ def test_a_senseless_endpoint_is_reported_and_breaks_nothing(
     assert "notify" in plugins.failures
 
 
-def test_installed_from_its_wheel_it_is_found_by_its_entry_point(tmp_path: Path) -> None:
-    source = Path(__file__).parents[1]
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables of a process in whose environment the plugin is installed as pip installs it."""
+    site = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target"]
-    subprocess.run([*command, str(tmp_path), str(source)], check=True, timeout=100, capture_output=True)
-    done = subprocess.run(
-        [sys.executable, "-c", "from mlflow_mother.plugins import plugins; print(plugins().names, plugins().failures)"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    subprocess.run([*command, str(site), str(Path(__file__).parents[1])], check=True, timeout=100, capture_output=True)
+    return {**os.environ, "PYTHONPATH": str(site), "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def test_it_is_found_by_its_entry_point(installed: dict[str, str]) -> None:
+    program = "from mlflow_mother.plugins import plugins; print(plugins().names, plugins().failures)"
+    done = subprocess.run([sys.executable, "-c", program], env=installed, capture_output=True, text=True, check=True)
     assert "'notify'" in done.stdout
     assert "{}" in done.stdout
+
+
+REGISTER = """
+import sys, mlflow
+import numpy as np
+from pathlib import Path
+from safetensors.numpy import save_file
+
+work = Path(sys.argv[1])
+source = work / "model"
+source.mkdir()
+values = np.random.default_rng(0).standard_normal((64, 64)).astype("float32")
+save_file({"layer.weight": values}, source / "model.safetensors")
+client = mlflow.MlflowClient()
+client.create_registered_model("classifier")
+version = client.create_model_version("classifier", str(source))
+print(client.get_model_version("classifier", version.version).tags["mother.status"])
+"""
+
+
+@pytest.mark.parametrize("listening", [True, False])
+def test_a_registration_is_notified_and_stands_without_anybody_listening(
+    installed: dict[str, str], endpoint: Endpoint, tmp_path: Path, listening: bool
+) -> None:
+    environment = {
+        **installed,
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+        "MLFLOW_MOTHER_INLINE_SECONDS": "60",
+        "MLFLOW_MOTHER_NOTIFY_URL": endpoint.url if listening else "http://127.0.0.1:1/",
+        "MLFLOW_MOTHER_NOTIFY_SECRET": "key",
+    }
+    command = [sys.executable, "-W", "ignore", "-c", REGISTER, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "done"
+    received = [json.loads(request.body)["data"] for request in endpoint.received]
+    assert [data["uri"] for data in received] == (["models:/classifier/1"] if listening else [])
+    assert all(Lineage.model_validate(data["lineage"]).subject == data["uri"] for data in received)
