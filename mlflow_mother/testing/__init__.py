@@ -1,4 +1,5 @@
-"""What the authors of plugins reuse in their own tests; needs pytest.
+"""What the authors of plugins reuse in their own tests.
 
-:mod:`mlflow_mother.testing.readers` holds the conformance tests that every weight reader must pass.
+* :mod:`mlflow_mother.testing.readers`: the conformance tests that every weight reader must pass; needs pytest.
+* :mod:`mlflow_mother.testing.trees`: synthetic networks whose heritage is known.
 """
