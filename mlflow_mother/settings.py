@@ -34,7 +34,10 @@ class Settings(BaseSettings):
     )
     write_tags: bool = Field(True, description="Write `mother.*` tags to model versions.")
     write_artifacts: bool = Field(True, description="Write `lineage.json`, `lineage.html` and the fingerprint.")
-    use_time: bool = Field(True, description="Let registration times count as weak evidence for a direction.")
+    use_time: bool = Field(
+        False,
+        description="Let registration times count as weak evidence for a direction; identical copies they always order.",
+    )
     use_declared: bool = Field(False, description="Let declared parents count as evidence for an edge.")
     decide_probability: float = Field(
         0.8, gt=0.5, lt=1, description="Least probability at which a parent or a direction is called decided."

@@ -38,6 +38,7 @@ def recover(
     *,
     comparisons: Cache | None = None,
     times: Mapping[str, float] | None = None,
+    weigh_times: bool = False,
     declared: Mapping[str, Sequence[str]] | None = None,
     extra_evidence: ExtraEvidence | None = None,
     veto: Veto | None = None,
@@ -51,7 +52,8 @@ def recover(
     Args:
         models: Fingerprints by id.
         comparisons: Cache of comparisons by ``(digest, digest)``, smaller digest first; read and filled.
-        times: Registration times in seconds, by id; they order identical copies and weigh a little elsewhere.
+        times: Registration times in seconds, by id; they order identical copies, which weights cannot.
+        weigh_times: Whether times weigh a little for all other directions too.
         declared: Ids of declared parents among ``models``, by id, when they shall count as evidence.
         extra_evidence: More evidence on a directed pair, with ``log_odds``.
         veto: Reasons to forbid an edge; it is asked about every edge of the result.
@@ -72,7 +74,9 @@ def recover(
     edges += adapter_edges(adapters, models, declared or {})
     ancestors: list[Node] = []
     for members in _families(whole + adapters, table):
-        family = Family(members, models, table, times, declared or {}, extra_evidence, decide_probability)
+        family = Family(
+            members, models, table, times if weigh_times else {}, declared or {}, extra_evidence, decide_probability
+        )
         found, unregistered = family_edges(family, first_ancestor=len(ancestors) + 1)
         edges += found
         ancestors += unregistered

@@ -122,7 +122,8 @@ class Inference:
             return recover(
                 models,
                 comparisons=comparisons,
-                times=self._times(refs) if self.settings.use_time else None,
+                times=self._times(refs),
+                weigh_times=self.settings.use_time,
                 declared=self._statements(refs, models),
                 extra_evidence=self.plugins.extra_evidence,
                 veto=self.plugins.vetoes,
