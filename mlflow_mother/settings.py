@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     write_artifacts: bool = Field(True, description="Write `lineage.json`, `lineage.html` and the fingerprint.")
     use_time: bool = Field(
         False,
-        description="Let registration times count as weak evidence for a direction; identical copies they always order.",
+        description="Let registration times weigh a little for every direction. They always order identical copies.",
     )
     use_declared: bool = Field(False, description="Let declared parents count as evidence for an edge.")
     decide_probability: float = Field(

@@ -1,6 +1,6 @@
 """Heritage recovery: fingerprints in, evidence and model trees out; pure numpy, no files, no network, no torch.
 
-* :mod:`.roles`, :mod:`.geometry`: which tensors correspond, their energies and distances.
+* :mod:`.roles`, :mod:`.naming`, :mod:`.geometry`: which tensors correspond, their energies and distances.
 * :mod:`.projection`: the direction statistic and what it says of ancestor, descendant, sibling.
 * :mod:`.certificates`: exact facts that beat statistics: copies, casts, pruning, extended vocabularies.
 * :mod:`.comparison`: all of it for one pair, as a record that can be stored.

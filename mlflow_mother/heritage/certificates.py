@@ -184,7 +184,7 @@ def _counters(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Iterat
     counters = [
         (parent.stats["sum"][i], child.stats["sum"][j])
         for i, j in zip(pair.a, pair.b, strict=True)
-        if parent.names[i].endswith("num_batches_tracked") and parent.names[i] == child.names[j]
+        if parent.names[i].endswith("num_batches_tracked") and child.names[j].endswith("num_batches_tracked")
     ]
     if counters and all(after > before > 0 for before, after in counters):
         text = f"step counters grew from {counters[0][0]:.0f} to {counters[0][1]:.0f}"

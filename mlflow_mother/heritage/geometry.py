@@ -11,6 +11,7 @@ import numpy.typing as npt
 from mlflow_mother.errors import SpecMismatchError
 from mlflow_mother.fingerprint.fold import fold
 from mlflow_mother.fingerprint.record import Fingerprint
+from mlflow_mother.heritage.naming import common_names
 from mlflow_mother.heritage.roles import Role, roles
 
 Floats = npt.NDArray[np.float64]
@@ -112,6 +113,8 @@ def geometry(first: Fingerprint, second: Fingerprint) -> Geometry:
 def align(first: Fingerprint, second: Fingerprint) -> tuple[Indices, Indices, tuple[tuple[int, int], ...]]:
     """Pairs tensors by name and shape, then by name and row length, then what is left by shape and order.
 
+    Names are compared as :func:`.naming.common_names` reads them.
+
     Returns:
         Indices into both fingerprints of the pairs of equal shape, and the pairs that differ in rows only.
     """
@@ -120,10 +123,11 @@ def align(first: Fingerprint, second: Fingerprint) -> tuple[Indices, Indices, tu
         return everything, everything, ()
     pairs: list[tuple[int, int]] = []
     resized: list[tuple[int, int]] = []
-    by_name = {name: j for j, name in enumerate(second.names)}
+    names, other_names = common_names(first, second)
+    by_name = {name: j for j, name in enumerate(other_names)}
     left: dict[tuple[int, ...], list[int]] = defaultdict(list)
     used: set[int] = set()
-    for i, name in enumerate(first.names):
+    for i, name in enumerate(names):
         j = by_name.get(name)
         one, other = first.shapes[i], second.shapes[j] if j is not None else ()
         if j is not None and one == other:

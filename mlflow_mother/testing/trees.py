@@ -84,14 +84,15 @@ def finetuned(
 def lora_merged(
     parent: Weights, seed: int, *, rank: int, size: float = 0.2, targets: Sequence[str] = ("mix", "up", "down")
 ) -> Weights:
-    """Adds an update of exactly this rank to the matrices whose layer is among ``targets``."""
+    """Adds an update of exactly this rank, of relative size about ``size``, to the matrices of the layers ``targets``."""
     random = np.random.default_rng(seed)
     child = dict(parent)
     for name, value in parent.items():
         if value.ndim == 2 and name.split(".")[-2] in targets:
             up = _normal(random, (value.shape[0], rank), 1.0).double()
             update = up @ _normal(random, (rank, value.shape[1]), 1.0).double()
-            child[name] = (value + size * value.norm() / update.norm() * update).to(value.dtype)
+            relative = size * math.exp(_UPDATE_SPREAD * random.standard_normal())
+            child[name] = (value + relative * value.norm() / update.norm() * update).to(value.dtype)
     return child
 
 

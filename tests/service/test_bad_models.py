@@ -105,11 +105,16 @@ def test_a_source_that_is_gone_fails_with_its_place(sqlite: Bench, tmp_path: Pat
     assert "nowhere" in tags["reason"]
 
 
-def test_a_yaml_bomb_in_mlmodel_declares_nothing(sqlite: Bench) -> None:
+def test_a_yaml_bomb_in_mlmodel_is_harmless(sqlite: Bench) -> None:
     bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(12)
     )
-    uri = sqlite.register_folder("bomb", write_model(sqlite.folder / "bomb", network(0), bomb + "flavors: *m\n"))
+    uri = sqlite.register_folder(
+        "bomb",
+        write_model(
+            sqlite.folder / "bomb", network(0), bomb + "flavors:\n  transformers:\n    source_model_name: *m\n"
+        ),
+    )
     assert sqlite.mother(uri)["status"] == "done", sqlite.mother(uri)
 
 
