@@ -1,0 +1,99 @@
+"""Prints how the engine does on real networks; exits with 1 when something that must hold does not.
+
+Must hold, for each family, for all families in one call, and for every shuffling: no false edge; every true pair
+linked; no direction wrong with a probability above 0.9; the same answer whatever the names and the order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.wild.packages import FAMILIES
+from benchmarks.wild.scoring import Result, recover, said
+
+COLUMNS = ("family", "models", "pairs", "linked", "right", "undecided", "wrong", "wrong > 0.9", "false edges")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Downloads, recovers, prints; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.wild", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cache", type=Path, default=Path(".cache/wild"), help="downloads (default: %(default)s)")
+    parser.add_argument("--shufflings", type=int, default=20, help="of all families together (default: %(default)s)")
+    parser.add_argument("--family", action="append", choices=sorted(FAMILIES), help="only these; may be repeated")
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+    families = [FAMILIES[name] for name in options.family or FAMILIES]
+    files = {family.name: family.files(options.cache) for family in families}
+    results = [recover(family.name, files[family.name], family.pairs, seed=0) for family in families]
+    everything = {f"{family.name}/{name}": file for family in families for name, file in files[family.name].items()}
+    pairs = [(f"{f.name}/{parent}", f"{f.name}/{child}") for f in families for parent, child in f.pairs]
+    together = recover("all together", everything, pairs, seed=0)
+    print_table([*results, together])
+    for result in results:
+        print_pairs(result)
+
+    failures = [failure for result in (*results, together) for failure in result.failures]
+    apart = {(f"{r.name}/{parent}", f"{r.name}/{child}", *rest) for r in results for parent, child, *rest in said(r)}
+    if apart != said(together):
+        failures.append("all together: not the same edges as each family alone")
+    answers, started = [], time.perf_counter()
+    for seed in range(1, options.shufflings + 1):
+        again = recover(f"shuffling {seed}", everything, pairs, seed)
+        answers.append(said(again))
+        failures += again.failures
+    same = sum(answer == said(together) for answer in answers)
+    seconds = time.perf_counter() - started
+    print(f"\nthe same answer in {same} of {len(answers)} shufflings of names and order ({seconds:.0f} s)")
+    if same < len(answers):
+        failures.append(f"{len(answers) - same} shufflings gave another answer")
+    for failure in failures:
+        print(f"MUST HOLD: {failure}")
+    print("all that must hold holds" if not failures else f"{len(failures)} failures")
+    return 1 if failures else 0
+
+
+def print_table(results: Sequence[Result]) -> None:
+    """One row a family."""
+    rows = [
+        (
+            result.name,
+            result.models,
+            len(result.pairs),
+            len(result.pairs) - result.count("missing"),
+            *(result.count(verdict) for verdict in ("right", "undecided", "wrong")),
+            result.surely_wrong,
+            len(result.false_edges),
+        )
+        for result in results
+    ]
+    print("  ".join((f"{COLUMNS[0]:<12}", *COLUMNS[1:])))
+    for name, *counts in rows:
+        cells = (f"{count:>{len(column)}}" for count, column in zip(counts, COLUMNS[1:], strict=True))
+        print("  ".join((f"{name:<12}", *cells)))
+
+
+def print_pairs(result: Result) -> None:
+    """One line a true pair, with the engine's reasons; then every false edge."""
+    for pair in result.pairs:
+        edge = result.found(pair)
+        print(f"\n{result.name}: {pair[0]} -> {pair[1]}: {result.verdict(pair)}", end="")
+        if edge:
+            way = f"direction {edge.direction_probability:.3f}"
+            print(f", {edge.relation.value}, probability {edge.probability:.3f}, {way}")
+            print("    " + "; ".join(evidence.text for evidence in edge.evidence), end="")
+    if result.pairs:
+        print()
+    for edge in result.false_edges:
+        print(f"{result.name}: FALSE {edge.parent} -> {edge.child}, probability {edge.probability:.3f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

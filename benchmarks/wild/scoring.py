@@ -1,0 +1,134 @@
+"""What :func:`mlflow_mother.tree` says of a family's files under meaningless names, against the truth."""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow_mother
+from benchmarks.wild.packages import Pair
+from mlflow_mother.types import Edge
+
+SURE = 0.9
+"""Above this probability an edge of wrong direction is a failure, not a guess."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One family's edges against the truth.
+
+    Attributes:
+        name: The family.
+        models: How many models it has.
+        pairs: True (parent, child) pairs.
+        edges: What was found, in true names.
+    """
+
+    name: str
+    models: int
+    pairs: tuple[Pair, ...]
+    edges: tuple[Edge, ...]
+
+    def found(self, pair: Pair) -> Edge | None:
+        """The edge between a pair, whichever way it points."""
+        return next((edge for edge in self.edges if {edge.parent, edge.child} == set(pair)), None)
+
+    def verdict(self, pair: Pair) -> str:
+        """``right``, ``undecided``, ``wrong`` or ``missing``."""
+        edge = self.found(pair)
+        if edge is None:
+            return "missing"
+        if edge.direction == "undecided":
+            return "undecided"
+        return "right" if (edge.parent, edge.child) == pair else "wrong"
+
+    def count(self, verdict: str) -> int:
+        """How many true pairs have this verdict."""
+        return sum(self.verdict(pair) == verdict for pair in self.pairs)
+
+    @property
+    def surely_wrong(self) -> int:
+        """True pairs that were turned around with a probability above :data:`SURE`."""
+        edges = [self.found(pair) for pair in self.pairs if self.verdict(pair) == "wrong"]
+        return sum(edge is not None and edge.probability > SURE for edge in edges)
+
+    @property
+    def false_edges(self) -> tuple[Edge, ...]:
+        """Edges that are no true pair's, those of unregistered ancestors included."""
+        true = {frozenset(pair) for pair in self.pairs}
+        return tuple(edge for edge in self.edges if frozenset((edge.parent, edge.child)) not in true)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What must hold and does not."""
+        found = [f"false edge {edge.parent} -> {edge.child} ({edge.probability:.3f})" for edge in self.false_edges]
+        found += [f"{' -> '.join(pair)} is not linked" for pair in self.pairs if self.verdict(pair) == "missing"]
+        if self.surely_wrong:
+            found.append(f"{self.surely_wrong} directions are wrong above probability {SURE}")
+        return tuple(f"{self.name}: {failure}" for failure in found)
+
+
+def recover(name: str, files: Mapping[str, Path], pairs: Sequence[Pair], seed: int) -> Result:
+    """Runs :func:`mlflow_mother.tree` on the files, in an order and under names that the seed shuffles.
+
+    Args:
+        name: What to call the result.
+        files: Weight files by true name.
+        pairs: True (parent, child) pairs by true name.
+        seed: Of the shuffling.
+    """
+    with tempfile.TemporaryDirectory(dir=_common_folder(files.values())) as folder:
+        given = shuffled(files, Path(folder), seed)
+        tree = mlflow_mother.tree(*given)
+    true = {alias: name for alias, name in given.items()}
+    edges = [
+        edge.model_copy(
+            update={"parent": true.get(edge.parent, edge.parent), "child": true.get(edge.child, edge.child)}
+        )
+        for edge in tree.edges
+    ]
+    return Result(name, len(files), tuple(pairs), tuple(sorted(edges, key=lambda edge: (edge.child, edge.parent))))
+
+
+def shuffled(files: Mapping[str, Path], folder: Path, seed: int) -> dict[str, str]:
+    """Links the files into a folder as ``model-0``, ``model-1``, ... in random order.
+
+    Returns:
+        True names by path, in another random order.
+    """
+    chance = random.Random(seed)
+    names = sorted(files)
+    places = chance.sample(range(len(names)), len(names))
+    given = []
+    for place, name in zip(places, names, strict=True):
+        path = folder / f"model-{place:02}{_extension(files[name])}"
+        os.link(files[name], path)
+        given.append((str(path), name))
+    chance.shuffle(given)
+    return dict(given)
+
+
+def said(result: Result) -> set[tuple[object, ...]]:
+    """What must not depend on names and order: each edge's ends, relation, direction and probability."""
+    return {
+        (
+            *(sorted((edge.parent, edge.child)) if edge.direction == "undecided" else (edge.parent, edge.child)),
+            edge.relation.value,
+            edge.direction,
+            edge.rank,
+            round(edge.probability, 6),
+        )
+        for edge in result.edges
+    }
+
+
+def _extension(file: Path) -> str:
+    return ".pth.tar" if file.name.endswith(".pth.tar") else file.suffix
+
+
+def _common_folder(files: Collection[Path]) -> Path:
+    return Path(os.path.commonpath([file.parent for file in files]))
