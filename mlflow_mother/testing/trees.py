@@ -84,7 +84,7 @@ def finetuned(
 def lora_merged(
     parent: Weights, seed: int, *, rank: int, size: float = 0.2, targets: Sequence[str] = ("mix", "up", "down")
 ) -> Weights:
-    """Adds an update of exactly this rank, of relative size about ``size``, to the matrices of the layers ``targets``."""
+    """Adds an update of exactly this rank and a relative size of about ``size`` to the matrices of ``targets``."""
     random = np.random.default_rng(seed)
     child = dict(parent)
     for name, value in parent.items():
