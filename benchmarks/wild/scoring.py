@@ -84,10 +84,9 @@ def recover(name: str, files: Mapping[str, Path], pairs: Sequence[Pair], seed: i
     with tempfile.TemporaryDirectory(dir=_common_folder(files.values())) as folder:
         given = shuffled(files, Path(folder), seed)
         tree = mlflow_mother.tree(*given)
-    true = {alias: name for alias, name in given.items()}
     edges = [
         edge.model_copy(
-            update={"parent": true.get(edge.parent, edge.parent), "child": true.get(edge.child, edge.child)}
+            update={"parent": given.get(edge.parent, edge.parent), "child": given.get(edge.child, edge.child)}
         )
         for edge in tree.edges
     ]
