@@ -47,9 +47,6 @@ class Settings(BaseSettings):
     )
     device: str = Field("cpu", description="Torch device that computes fingerprints, e.g. `cpu` or `cuda`.")
     threads: int = Field(2, ge=1, le=64, description="Threads that compute one fingerprint.")
-    max_file_bytes: int = Field(
-        1 << 40, ge=1, description="Largest single weight file, in bytes, that is read; larger ones are `unsupported`."
-    )
     disabled_plugins: tuple[str, ...] = Field(
         (), description="Plugins (entry-point names) that are not loaded, as a JSON list."
     )

@@ -18,6 +18,9 @@ from mlflow_mother.weights.formats import format_of
 from mlflow_mother.weights.layout import is_training_state
 from mlflow_mother.weights.model import LocalFiles, WeightReader
 
+MAX_DEPTH = 32
+"""Deepest folder that is looked into; collections of checkpoints stay under ten."""
+
 _WHOLE = frozenset({"MLmodel", "modules.json", "model_index.json"})
 """Files of a directory that is one model with everything below it."""
 _INDEX = re.compile(r".+\.(safetensors|bin|pt|pth)\.index\.json")
@@ -88,9 +91,12 @@ def _in_folder(given: str, readers: Sequence[WeightReader]) -> Iterator[LocalMod
         yield LocalModel(given if inside == "." else f"{base}/{inside}".replace("//", "/"), model)
 
 
-def _walk(folder: Path, *, loose: bool, readers: Sequence[WeightReader]) -> Iterator[Path]:
+def _walk(folder: Path, *, loose: bool, readers: Sequence[WeightReader], depth: int = 0) -> Iterator[Path]:
     """Yields the folder itself or the models inside; ``loose`` files count unless they lie in a model."""
-    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise WeightsError(f"The folder {str(folder)!r} cannot be read: {error.strerror}.", "Name another.") from error
     names = [entry.name for entry in entries if entry.is_file()]
     whole = not _WHOLE.isdisjoint(names)
     model = whole or _is_model(names)
@@ -102,7 +108,8 @@ def _walk(folder: Path, *, loose: bool, readers: Sequence[WeightReader]) -> Iter
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path), loose=loose and not model, readers=readers)
+            if depth < MAX_DEPTH:
+                yield from _walk(Path(entry.path), loose=loose and not model, readers=readers, depth=depth + 1)
         elif loose and not model and entry.is_file() and _is_weight_file(Path(entry.path), readers):
             yield Path(entry.path)
 

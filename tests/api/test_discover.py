@@ -89,6 +89,12 @@ def test_trainers_states_and_hidden_folders_are_no_models(folder: Path) -> None:
     assert _ids("c") == ["c/a.pt"]
 
 
+def test_folders_are_not_followed_without_end(folder: Path) -> None:
+    _touch(folder, "c/a.pt", "c/" + "d/" * 500 + "b.pt")
+    (folder / "c" / "loop").symlink_to(folder / "c")
+    assert _ids("c") == ["c/a.pt"]
+
+
 def test_a_plugin_reader_adds_formats(folder: Path) -> None:
     class Reader:
         name = "gguf"
