@@ -26,13 +26,16 @@ def fingerprint_local(model: LocalModel, progress: Progress | None = None) -> Fi
     from mlflow_mother.fingerprint.compute import fingerprint_model
 
     settings = load_settings()
-    return fingerprint_model(
-        model.files,
-        readers=plugins().weight_readers(),
-        device=settings.device,
-        threads=settings.threads,
-        progress=stage(progress, f"reading {model.path.name or model.id}"),
-    )
+    try:
+        return fingerprint_model(
+            model.files,
+            readers=plugins().weight_readers(),
+            device=settings.device,
+            threads=settings.threads,
+            progress=stage(progress, f"reading {model.path.name or model.id}"),
+        )
+    except OSError as error:
+        raise WeightsError(f"Model {model.id} cannot be read: {error}.", "Check its files and permissions.") from error
 
 
 def fingerprint_all(

@@ -79,6 +79,9 @@ def _report(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         error.show()
         return ExitCode.UNREADABLE if isinstance(error, click.FileError) else ExitCode.USAGE
+    if isinstance(error, OSError):
+        click.echo(f"Error: {error}", err=True)
+        return ExitCode.UNREADABLE
     click.echo(
         f"Error: {type(error).__name__}: {error}\nThis is a mistake in Mother or a plugin; `mlflow-mother --debug ...` "
         "shows where. Please report it with that output.",

@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jsonschema
@@ -108,6 +110,40 @@ def test_a_model_that_cannot_be_read_does_not_hide_the_others(run, folder: Path)
     assert node.note
     assert "c/broken.safetensors" in tree.roots
     assert ("base", "tuned") in _edges(tree)
+
+
+def test_a_file_that_may_not_be_read_is_named(run, folder: Path) -> None:
+    # Whatever is imported on first use, so that nobody needs to be able to.
+    run("tree", "c")
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    (folder / "secret.safetensors").write_bytes(b"x" * 100)
+    (folder / "secret.safetensors").chmod(0)
+    with _nobody(folder):
+        result = run("tree", "c", "--format", "json")
+        assert run("tree", "/proc/1/cwd/x").exit_code == 3
+    assert result.exit_code == 3, result.stderr
+    assert "secret.safetensors" in result.stderr
+    assert ("base", "tuned") in _edges(ModelTree.model_validate_json(result.stdout))
+
+
+@contextmanager
+def _nobody(folder: Path) -> Iterator[None]:
+    """Root may read everything, so root becomes somebody else for a while, to whom the folder is open."""
+    if os.geteuid() != 0:
+        yield
+        return
+    ways = [way for way in folder.parents if way.stat().st_mode & 0o005 != 0o005]
+    modes = {way: way.stat().st_mode for way in ways}
+    for way in ways:
+        way.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        for way, mode in modes.items():
+            way.chmod(mode)
 
 
 def test_nothing_readable_is_one_clear_error(run, tmp_path: Path) -> None:
