@@ -29,6 +29,9 @@ RESIZED_LOG_ODDS = 2.0
 LEAST_PRUNED = 0.05
 """Least additional share of zeros that counts as pruning."""
 
+_SINGLE_ROUNDING = 2.0**-23
+"""Most by which rounding to float32 changes a sum of squares, relative to it."""
+
 QUANTISATION_LEVELS = 256
 """Most distinct values in a sampled row of an 8-bit quantised tensor."""
 
@@ -101,19 +104,31 @@ _FLOATING = (Role.MATRIX, Role.BIAS, Role.GAIN)
 
 
 def _cast(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Iterator[Certificate]:
-    grid = _grid_of(child, pair.b[np.isin(pair.role, _FLOATING)])
-    if grid is None or _grid_of(parent, pair.a[np.isin(pair.role, _FLOATING)]) == grid:
+    samples = list(_samples(parent, child, pair, _FLOATING))
+    changed = [(n, before, after) for n, before, after in samples if not np.array_equal(before, after)]
+    if not changed:
+        yield from _cast_from_double(parent, child, pair)
         return
-    rounded = total = 0
-    for _, before, after in _samples(parent, child, pair, _FLOATING):
-        if np.array_equal(before, after):
-            continue
-        if not np.array_equal(grid.round(before), after):
-            return
-        rounded += 1
-        total += len(after)
-    if rounded:
-        text = f"exact rounding to {grid.name}: all {total:,} sampled values of {rounded} tensors agree"
+    places = np.array([n for n, _, _ in changed], np.int64)
+    grid = _grid_of(child, pair.b[places])
+    if grid is None or _grid_of(parent, pair.a[places]) == grid:
+        return
+    if all(np.array_equal(grid.round(before), after) for _, before, after in changed):
+        total = sum(len(after) for _, _, after in changed)
+        text = f"exact rounding to {grid.name}: all {total:,} sampled values of {len(changed)} tensors agree"
+        yield Certificate(relation=Relation.CAST, forward=True, log_odds=PROOF, text=text)
+
+
+def _cast_from_double(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Iterator[Certificate]:
+    """Rounding to float32, in which sampled values are kept: exact sums alone tell a double from its rounding."""
+    doubles = [
+        n
+        for n in np.flatnonzero(np.isin(pair.role, _FLOATING))
+        if parent.dtypes[pair.a[n]] == "F64" and child.dtypes[pair.b[n]] == "F32"
+    ]
+    before, after = parent.stats["sumsq"][pair.a[doubles]], child.stats["sumsq"][pair.b[doubles]]
+    if np.any(before != after) and np.allclose(before, after, rtol=_SINGLE_ROUNDING, atol=0.0):
+        text = f"exact rounding to fp32: all sampled values of {len(doubles)} tensors agree"
         yield Certificate(relation=Relation.CAST, forward=True, log_odds=PROOF, text=text)
 
 

@@ -11,7 +11,6 @@ from mlflow_mother.heritage import Comparison, compare, recover
 from mlflow_mother.testing.trees import Weights, fingerprint, root
 from mlflow_mother.types import Edge, ModelTree
 
-
 law = settings(deadline=None, max_examples=50, derandomize=True)
 """How often a law is tried; the machine may be slow."""
 

@@ -12,7 +12,7 @@ from mlflow_mother.heritage import compare
 from mlflow_mother.heritage.geometry import align, geometry
 from mlflow_mother.heritage.naming import common_names
 from mlflow_mother.heritage.roles import Role, roles
-from mlflow_mother.testing.trees import Weights, extended, fingerprint, finetuned, renamed, root, wrapped
+from mlflow_mother.testing.trees import Weights, extended, finetuned, fingerprint, renamed, root, wrapped
 
 
 def pairs(first: Weights, second: Weights) -> set[tuple[str, str]]:
