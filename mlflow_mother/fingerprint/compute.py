@@ -62,7 +62,7 @@ def fingerprint_model(
 
     Raises:
         WeightsError: The weights cannot be read.
-        FingerprintError: They can, but make no fingerprint.
+        FingerprintError: They can, but make no fingerprint; or the device is not there.
     """
     opened = weights.open_weights(files, readers)
     info = opened.info
@@ -127,7 +127,7 @@ def _run(
             tensor, units = pending.popleft()
             assembler.add(_combine(tensor, [unit.result() for unit in units]))
 
-    with _single_threaded_torch(), _Workers(threads, torch.device(device)) as workers:
+    with _single_threaded_torch(), _Workers(threads, _usable(device)) as workers:
         for tensor in tensors:
             _check(tensor)
             units: list[Future[_UnitResult]] = []
@@ -140,6 +140,16 @@ def _run(
             settle(limit=4 * threads)
         settle(limit=0)
     return assembler.finish()
+
+
+def _usable(device: str) -> torch.device:
+    try:
+        return torch.empty(1, dtype=torch.float64, device=device).device
+    except (AssertionError, NotImplementedError, RuntimeError, TypeError) as error:
+        raise FingerprintError(
+            f"The torch device {device!r} cannot compute fingerprints: {error}.",
+            "Set MLFLOW_MOTHER_DEVICE to `cpu`, or to a device with float64 arithmetic.",
+        ) from error
 
 
 @contextmanager

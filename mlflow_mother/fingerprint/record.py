@@ -32,7 +32,7 @@ STATS = np.dtype(
         ("zeros", "<i8"),  # exact zeros of either sign
         ("nonfinite", "<i8"),  # NaN and infinities; they count as 0 everywhere else
         ("mantissa", "<i4"),  # significant bits of float32 mantissas in use, 0..23 (the grid of a cast)
-        ("distinct", "<i4"),  # most distinct values in one sampled row (the grid of a quantisation)
+        ("distinct", "<i4"),  # distinct values among the first 4096 (the grid of a quantisation)
     ]
 )
 """Exact statistics of one tensor, all around 0; energies around another mean follow from them."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from fingerprint_samples import Memory, fingerprint, named, normal, raw, small_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from mlflow_mother.errors import CorruptFileError, FingerprintError
 from mlflow_mother.fingerprint import compute
@@ -68,17 +71,12 @@ def test_pieces_of_work_change_roundings_only(monkeypatch: pytest.MonkeyPatch) -
         np.testing.assert_allclose(pieces.stats[name], whole.stats[name], rtol=1e-12, atol=1e-9)
 
 
-def test_shards_and_formats(tmp_path: object) -> None:
-    from pathlib import Path
-
-    from safetensors.torch import save_file
-
-    root = Path(str(tmp_path))
+def test_shards_and_formats(tmp_path: Path) -> None:
     torch.manual_seed(0)
     state = {f"layers.{i}.weight": torch.randn(20, 30) for i in range(4)}
     files = {}
     for name in ("whole", "sharded", "torch"):
-        files[name] = root / name
+        files[name] = tmp_path / name
         files[name].mkdir()
     save_file(state, files["whole"] / "model.safetensors")
     torch.save(state, files["torch"] / "pytorch_model.bin")
@@ -88,8 +86,6 @@ def test_shards_and_formats(tmp_path: object) -> None:
         part = f"model-0000{shard + 1}-of-00002.safetensors"
         save_file({name: state[name] for name in names[shard::2]}, files["sharded"] / part)
         index |= dict.fromkeys(names[shard::2], part)
-    import json
-
     (files["sharded"] / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
     found = {name: fingerprint_model(LocalFiles(path)) for name, path in files.items()}
     assert len({fp.digest for fp in found.values()}) == 1
@@ -127,6 +123,12 @@ def test_a_tensor_is_read_before_the_next_is_asked_for() -> None:
 def test_errors_of_a_source_reach_the_caller() -> None:
     with pytest.raises(CorruptFileError, match="truncated"):
         fingerprint(*small_model(), raw("short", b"123", (4,), "F32"))
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
+    with pytest.raises(FingerprintError, match="MLFLOW_MOTHER_DEVICE"):
+        fingerprint(*small_model(), device=device)
 
 
 def test_two_tensors_of_one_name_are_refused() -> None:

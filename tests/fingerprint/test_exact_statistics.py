@@ -67,10 +67,10 @@ def test_every_element_type_and_shape(dtype: str, shape: tuple[int, ...]) -> Non
 
 
 @pytest.mark.parametrize("dtype", ["F16", "BF16", "F8_E4M3", "F8_E5M2"])
-@pytest.mark.parametrize("repeats", [1, 5, 1025])
+@pytest.mark.parametrize("repeats", [1, 1025])
 def test_every_code_of_the_small_float_types(dtype: str, repeats: int) -> None:
     codes = np.arange(1 << BITS[dtype], dtype=np.uint8 if BITS[dtype] == 8 else np.uint16)
-    data = np.tile(codes, repeats if BITS[dtype] == 8 else min(repeats, 5)).tobytes()
+    data = np.tile(codes, repeats if BITS[dtype] == 8 else min(repeats, 4)).tobytes()
     count = len(data) * 8 // BITS[dtype]
     with np.errstate(over="ignore"):
         check(raw("w", data, (count // 64, 64), dtype))
