@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from hypothesis import settings
 
+from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage import Comparison, compare, recover
 from mlflow_mother.testing.trees import Weights, fingerprint, root
 from mlflow_mother.types import Edge, ModelTree
@@ -21,12 +22,22 @@ def base(seed: int = 1, width: int = 48, depth: int = 4) -> Weights:
     return root(seed, width=width, depth=depth)
 
 
+_known: dict[int, tuple[Weights, Fingerprint]] = {}
+
+
+def printed(weights: Weights) -> Fingerprint:
+    """The fingerprint of weights, made once for each object."""
+    if id(weights) not in _known:
+        _known[id(weights)] = weights, fingerprint(weights)
+    return _known[id(weights)][1]
+
+
 def compared(first: Weights, second: Weights) -> Comparison:
-    return compare(fingerprint(first), fingerprint(second))
+    return compare(printed(first), printed(second))
 
 
 def recovered(models: Mapping[str, Weights], **options: object) -> ModelTree:
-    return recover({name: fingerprint(weights) for name, weights in models.items()}, **options)
+    return recover({name: printed(weights) for name, weights in models.items()}, **options)
 
 
 def arrows(edges: Iterable[Edge]) -> set[tuple[str, str]]:

@@ -1,0 +1,120 @@
+"""Merges: parents and shares of weighted sums, and no merge where there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from heritage_samples import arrows, base, recovered
+
+from mlflow_mother.heritage.merges import find_merge
+from mlflow_mother.testing.trees import Weights, cast, finetuned, fingerprint, lora_merged, merged, renamed
+from mlflow_mother.types import Edge, Relation
+
+TOLERANCE = 0.03
+
+
+def sources(count: int, size: float = 0.2) -> dict[str, Weights]:
+    return {"root": base(), **{f"source {n}": finetuned(base(), 20 + n, size=size) for n in range(count)}}
+
+
+def blend(models: dict[str, Weights], shares: dict[str, float]) -> Weights:
+    return merged([(models[name], share) for name, share in shares.items()])
+
+
+def merge_edges(models: dict[str, Weights]) -> dict[str, Edge]:
+    edges = [edge for edge in recovered(models).edges if edge.relation is Relation.MERGE]
+    assert {edge.child for edge in edges} <= {"merge"}
+    return {edge.parent: edge for edge in edges}
+
+
+SHARES = [
+    {"source 0": 0.5, "source 1": 0.5},
+    {"source 0": 0.9, "source 1": 0.1},
+    {"source 0": 0.2, "source 1": 0.3, "source 2": 0.5},
+    {"source 0": 0.4, "source 1": 0.3, "source 2": 0.2, "source 3": 0.1},
+    {"root": 0.3, "source 0": 0.7},
+    {"root": 0.2, "source 0": 0.4, "source 1": 0.4},
+]
+
+
+@pytest.mark.parametrize("shares", SHARES, ids=lambda shares: " ".join(map(str, shares.values())))
+def test_parents_and_shares_of_a_merge_are_found(shares):
+    models = sources(4)
+    models["merge"] = blend(models, shares)
+    edges = merge_edges(models)
+    assert {name: edge.weight for name, edge in edges.items()} == pytest.approx(shares, abs=TOLERANCE)
+    assert all(edge.direction == "decided" and edge.probability > 0.9 for edge in edges.values())
+    assert sum(edge.weight for edge in edges.values()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_shares_of_two_are_found(seed):
+    share = float(np.random.default_rng(seed).uniform(0.1, 0.9))
+    models = sources(3)
+    models["merge"] = blend(models, {"source 0": share, "source 2": 1 - share})
+    found = {name: edge.weight for name, edge in merge_edges(models).items()}
+    assert found == pytest.approx({"source 0": share, "source 2": 1 - share}, abs=TOLERANCE)
+
+
+def test_a_merge_saved_in_half_precision_is_still_found():
+    models = sources(3)
+    shares = {"source 0": 0.6, "source 1": 0.4}
+    models["merge"] = cast(blend(models, shares), torch.float16)
+    assert {name: edge.weight for name, edge in merge_edges(models).items()} == pytest.approx(shares, abs=TOLERANCE)
+
+
+def test_merged_loras_merge_like_any_model():
+    models = {"root": base(), "one": lora_merged(base(), 2, rank=2), "two": lora_merged(base(), 3, rank=4)}
+    models["merge"] = blend(models, {"one": 0.5, "two": 0.5})
+    assert {name: edge.weight for name, edge in merge_edges(models).items()} == pytest.approx(
+        {"one": 0.5, "two": 0.5}, abs=TOLERANCE
+    )
+
+
+def test_the_other_models_keep_their_parents_beside_a_merge():
+    models = sources(3)
+    models["merge"] = blend(models, {"source 0": 0.5, "source 1": 0.5})
+    tree = recovered(models)
+    assert arrows(tree.edges) == {("root", f"source {n}") for n in range(3)} | {
+        ("source 0", "merge"),
+        ("source 1", "merge"),
+    }
+    assert tree.roots == ("root",)
+
+
+def test_a_finetuned_merge_is_no_exact_merge():
+    models = sources(2)
+    models["merge"] = finetuned(blend(models, {"source 0": 0.5, "source 1": 0.5}), 5, size=0.1)
+    assert merge_edges(models) == {}
+
+
+def test_a_chain_of_finetunes_is_no_merge():
+    models = {"root": base(), "middle": finetuned(base(), 2)}
+    models["merge"] = finetuned(models["middle"], 3)
+    assert merge_edges(models) == {}
+
+
+def test_a_merge_without_one_of_its_parents_names_no_other_in_its_place():
+    models = sources(3)
+    models["merge"] = blend(models, {"source 0": 0.5, "source 1": 0.5})
+    del models["source 1"]
+    assert merge_edges(models) == {}
+
+
+def test_fewer_parents_are_preferred_when_both_explain_the_child():
+    models = sources(3)
+    models["source 2"] = blend(models, {"source 0": 0.5, "source 1": 0.5})
+    child = fingerprint(blend(models, {"source 0": 0.25, "source 1": 0.75}))
+    prints = {name: fingerprint(weights) for name, weights in models.items()} | {"merge": child}
+    found = find_merge("merge", ["source 0", "source 1", "source 2", "root"], prints)
+    assert found is not None and len(found.weights) == 2
+
+
+def test_models_without_common_tensors_make_no_merge():
+    prints = {
+        "merge": fingerprint(base()),
+        "one": fingerprint(renamed(base(), lambda name: "x" + name)),
+        "two": fingerprint(finetuned(base(), 2)),
+    }
+    assert find_merge("merge", ["one", "two"], prints) is None
