@@ -39,7 +39,7 @@ def test_the_widest_sketch_that_fits_is_taken(count: int, k: int) -> None:
 
 
 def test_tensors_of_very_deep_models_are_pooled() -> None:
-    count = 450
+    count = 600
     found = fingerprint(*layers(count))
     assert found.k == 8
     assert len(to_bytes(found)) <= MAX_BYTES
@@ -55,10 +55,10 @@ def test_tensors_of_very_deep_models_are_pooled() -> None:
 @pytest.fixture(scope="module")
 def deep() -> dict[str, Fingerprint]:
     return {
-        "a": fingerprint(*layers(450)),
-        "b": fingerprint(*layers(450, noise=0.1)),
-        "noise": fingerprint(*layers(450, seed=99)),
-        "c": fingerprint(*layers(450, seed=5)),
+        "a": fingerprint(*layers(600)),
+        "b": fingerprint(*layers(600, noise=0.1)),
+        "noise": fingerprint(*layers(600, seed=99)),
+        "c": fingerprint(*layers(600, seed=5)),
     }
 
 
@@ -81,7 +81,7 @@ def test_pooled_models_keep_their_relatives(deep: dict[str, Fingerprint]) -> Non
 
 
 def test_pooling_does_not_depend_on_order() -> None:
-    tensors = layers(400)
+    tensors = layers(600)
     assert to_bytes(fingerprint(*tensors)) == to_bytes(fingerprint(*reversed(tensors)))
 
 
