@@ -9,9 +9,12 @@ first, the intercept how much was decayed.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, logsumexp, stdtrit
+from scipy.special import stdtrit
 
 from mlflow_mother.heritage.geometry import Geometry
 from mlflow_mother.heritage.roles import Role
@@ -22,12 +25,14 @@ Floats = npt.NDArray[np.float64]
 SHRINK_SCALE = 0.01
 """Prior scale of the shrink ``s``: AdamW at a learning rate of 1e-4 and a decay of 0.1 shrinks 1 % in 1,000 steps."""
 
-SLOPE_MISFIT = {"matrix": 0.1, "bias": 0.3, "gain": 0.3}
+SLOPE_MISFIT = {"matrix": 0.1, "bias": 0.5, "gain": 0.5}
 """How far a true slope strays from 0 or 1 because updates are not exactly orthogonal to weights, which holds the less
 the fewer elements a tensor has."""
 
 SIBLING_SLOPES = np.linspace(0.25, 0.75, 11)
 """Slopes that two children of one ancestor give, equally likely."""
+
+_SLOPES = np.concatenate([[0.0, 1.0], SIBLING_SLOPES])
 
 EVIDENCE_SHARE = 0.7
 """Share of the groups' joint log-likelihood that counts: their errors are correlated."""
@@ -84,9 +89,10 @@ class Hypotheses(Record):
 
     def posterior(self) -> tuple[float, float, float]:
         """Probabilities of ancestor, descendant and siblings under equal priors."""
-        logs = np.array([self.ancestor, self.descendant, self.siblings])
-        one, two, three = np.exp(logs - logsumexp(logs))
-        return float(one), float(two), float(three)
+        logs = (self.ancestor, self.descendant, self.siblings)
+        total = _log_sum(logs)
+        one, two, three = (math.exp(log - total) for log in logs)
+        return one, two, three
 
 
 def project(pair: Geometry) -> tuple[Projection, ...]:
@@ -150,21 +156,26 @@ def _regress(x: Floats, y: Floats, prior: float) -> tuple[float, float, float]:
 
 def weigh(projections: tuple[Projection, ...]) -> Hypotheses:
     """Student-t likelihoods of the slopes 0 (ancestor), 1 (descendant) and those of siblings, over all groups."""
-    total = np.zeros(2 + len(SIBLING_SLOPES))
-    slopes = np.concatenate([[0.0, 1.0], SIBLING_SLOPES])
+    total = np.zeros(len(_SLOPES))
     for group in projections:
         freedom = max(1, group.tensors - 2)
-        scale = float(np.hypot(group.error, SLOPE_MISFIT[group.role]))
-        total += EVIDENCE_SHARE * _student((group.slope - slopes) / scale, freedom)
+        scale = math.hypot(group.error, SLOPE_MISFIT[group.role])
+        total += EVIDENCE_SHARE * _student((group.slope - _SLOPES) / scale, freedom)
     return Hypotheses(
         ancestor=float(total[0]),
         descendant=float(total[1]),
-        siblings=float(logsumexp(total[2:]) - np.log(len(SIBLING_SLOPES))),
+        siblings=_log_sum(total[2:].tolist()) - math.log(len(SIBLING_SLOPES)),
     )
 
 
+def _log_sum(logs: Sequence[float]) -> float:
+    """Logarithm of the sum of exponentials; for a few floats, scipy's costs 100 times as much."""
+    largest = max(logs)
+    return largest + math.log(sum(math.exp(log - largest) for log in logs))
+
+
 def _student(z: Floats, freedom: int) -> Floats:
-    constant = gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - 0.5 * np.log(freedom * np.pi)
+    constant = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - 0.5 * math.log(freedom * math.pi)
     return np.asarray(constant - (freedom + 1) / 2 * np.log1p(z**2 / freedom))
 
 
