@@ -81,12 +81,13 @@ def counted_moments(values: torch.Tensor, dtype: str) -> Moments:
     present = finite & (counts > 0)
     value, counts = value[present], counts[present].astype(np.float64)
     square = value * value
+    # Not as products of vectors: a BLAS may use threads, which round in their own ways and spin while they wait.
     return Moments(
-        sum=float(counts @ value),
-        sumsq=float(counts @ square),
-        sum3=float(counts @ (square * value)),
-        sum4=float(counts @ (square * square)),
-        abs=float(counts @ np.abs(value)),
+        sum=float((counts * value).sum()),
+        sumsq=float((counts * square).sum()),
+        sum3=float((counts * square * value).sum()),
+        sum4=float((counts * square * square).sum()),
+        abs=float((counts * np.abs(value)).sum()),
         min=float(value.min(initial=math.inf)),
         max=float(value.max(initial=-math.inf)),
         zeros=int(counts[value == 0].sum()),
