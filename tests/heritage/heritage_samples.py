@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage import Comparison, compare, recover
@@ -14,6 +14,9 @@ from mlflow_mother.types import Edge, ModelTree
 
 law = settings(deadline=None, max_examples=50, derandomize=True)
 """How often a law is tried; the machine may be slow."""
+
+few = settings(deadline=None, max_examples=8, derandomize=True, phases=[Phase.generate])
+"""How often one is tried that recovers a whole family each time; too slow to shrink."""
 
 
 @lru_cache(maxsize=64)
