@@ -27,6 +27,7 @@ DEFAULT_WORKSPACE = "default"
 
 _SQL = ("sqlite", "postgresql")
 """Databases that can hold Mother's tables as well; a registry in another one gets a SQLite file."""
+_NAMES = ("databricks", "databricks-uc", "uc")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -52,6 +53,8 @@ def canonical(uri: str) -> str:
         uri: Registry URI as MLflow resolved it: a database, ``http(s)``, a folder, ``uc:`` or ``databricks...``.
     """
     scheme = _scheme(uri)
+    if uri in _NAMES:
+        return uri
     if scheme == "sqlite":
         path = sqlite_file(uri)
         return f"sqlite:///{path.as_posix()}" if path else "sqlite://"
@@ -81,7 +84,7 @@ def is_database(uri: str) -> bool:
 
 def is_unity_catalog(uri: str) -> bool:
     """Whether the registry is a Unity Catalog, which forbids dots in tags."""
-    return _scheme(uri) in ("uc", "databricks-uc") or uri in ("uc", "databricks-uc")
+    return (_scheme(uri) or uri) in ("uc", "databricks-uc")
 
 
 def store_address(uri: str, workspace: str | None, settings: Settings) -> StoreAddress:

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 from mlflow_mother.types import Edge, Lineage, ModelVersionRef, Status
 
-STATUS = "status"
-SUBJECT = "subject"
-PARENT = "parent"
-PARENTS = "parents"
-RELATION = "relation"
-CONFIDENCE = "confidence"
-ROOT = "root"
-REASON = "reason"
-IGNORE = "ignore"
+STATUS = "mother.status"
+SUBJECT = "mother.subject"
+PARENT = "mother.parent"
+PARENTS = "mother.parents"
+RELATION = "mother.relation"
+CONFIDENCE = "mother.confidence"
+ROOT = "mother.root"
+REASON = "mother.reason"
+IGNORE = "mother.ignore"
 
 WRITTEN: Mapping[str, str] = {
     SUBJECT: "The version that the tags are about and its weights' digest: `models:/name/3#<digest>`.",
@@ -46,13 +46,13 @@ MAX_VALUE = 5000
 
 
 def key(name: str, *, dotted: bool = True) -> str:
-    """The full tag key: ``mother.parent``, or ``mother_parent`` where the registry forbids dots."""
-    return f"mother.{name}" if dotted else f"mother_{name}"
+    """The key of a tag: ``mother.parent``, or ``mother_parent`` where the registry forbids dots."""
+    return name if dotted else name.replace(".", "_")
 
 
 @dataclass(frozen=True)
 class TagSet:
-    """Mother's tags of one version, by short name (``parent``, not ``mother.parent``).
+    """Mother's tags of one version, by the names above.
 
     Attributes:
         values: What to write.
