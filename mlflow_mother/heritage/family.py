@@ -135,10 +135,17 @@ class Family:
                 continue
             near = [int(i) for i in np.argsort(self.distance[:, child], kind="stable")[:_MERGE_CANDIDATES]]
             names = [self.members[i] for i in near if np.isfinite(self.distance[i, child])]
-            merge = find_merge(self.members[child], names, self.models) if len(names) > 1 else None
-            if merge is not None:
-                found[child] = merge
+            for candidates in dict.fromkeys((self._of_its_shapes(child, names), tuple(names))):
+                merge = find_merge(self.members[child], candidates, self.models) if len(candidates) > 1 else None
+                if merge is not None:
+                    found[child] = merge
+                    break
         return found
+
+    def _of_its_shapes(self, child: int, names: Sequence[str]) -> tuple[str, ...]:
+        """Those models that have every tensor of the child in its shape: all of it can be their weighted sum."""
+        own = _shapes(self.models[self.members[child]])
+        return tuple(name for name in names if own <= _shapes(self.models[name]))
 
     def _outside(self, parent: int, child: int) -> float:
         """Log-odds for a directed pair from outside the weights."""
@@ -152,6 +159,10 @@ class Family:
                 items = self.extra_evidence(self.models[before], self.models[after])
                 total += sign * sum(item.log_odds or 0.0 for item in items)
         return total
+
+
+def _shapes(model: Fingerprint) -> set[tuple[str, tuple[int, ...]]]:
+    return set(zip(model.names, model.shapes, strict=True))
 
 
 def family_edges(family: Family, *, first_ancestor: int) -> tuple[list[Edge], list[Node]]:
@@ -178,15 +189,9 @@ def family_edges(family: Family, *, first_ancestor: int) -> tuple[list[Edge], li
 def _weights(family: Family) -> tuple[Floats, Floats]:
     """Log-weights of edges and of roots (see :func:`.topology.edge_probabilities`)."""
     allowed, fixed = _possible(family)
-    distance = np.where(allowed, family.distance, np.inf)
-    nearest = np.minimum(distance.min(axis=0), np.finfo(np.float64).max)
     with np.errstate(divide="ignore"):
         weights = np.log(family.posterior[:, :, 0]) + np.log(family.related)
-    weights -= DISTANCE_EXPONENT * np.log(distance / nearest[None, :])
-    identical = np.where(allowed, family.identical, 0.0)
-    weights -= (
-        UNTOUCHED_LOG_ODDS * (1.0 - identical / np.maximum(identical.max(axis=0), 1.0)) * (identical.max(axis=0) > 0)
-    )
+    weights -= DISTANCE_EXPONENT * _farther(family, allowed) + UNTOUCHED_LOG_ODDS * _fewer_untouched(family, allowed)
     for derived in {*family.proven, *family.merged}:
         weights[derived, :] += DERIVED_LOG_ODDS
     favourite = weights.argmax(axis=0)
@@ -196,6 +201,28 @@ def _weights(family: Family) -> tuple[Floats, Floats]:
         weights[parent, child] = 0.0
         roots[child] = math.log(1 - CERTAIN)
     return weights, roots
+
+
+def _farther(family: Family, allowed: npt.NDArray[np.bool_]) -> Floats:
+    """Logarithm of each distance over that of the nearest :func:`_measure`; infinite where no edge is possible."""
+    distance = np.where(allowed, family.distance, np.inf)
+    older = np.where(_measure(family), distance, np.inf).min(axis=0)
+    nearest = np.where(np.isfinite(older), older, np.minimum(distance.min(axis=0), np.finfo(np.float64).max))
+    return np.asarray(np.log(np.maximum(distance / nearest, 1.0)))
+
+
+def _fewer_untouched(family: Family, allowed: npt.NDArray[np.bool_]) -> Floats:
+    """Share of the untouched tensors in common with the best :func:`_measure` that each candidate lacks."""
+    most = np.where(allowed & _measure(family), family.identical, 0.0).max(axis=0)
+    return np.where(most > 0, np.clip(1.0 - family.identical / np.maximum(most, 1.0), 0.0, 1.0), 0.0)
+
+
+def _measure(family: Family) -> npt.NDArray[np.bool_]:
+    """Which candidate parents are a measure for the others: those not rather the model's descendants.
+
+    However near a model's own children are, and however much of it they left untouched, they say nothing of its parent.
+    """
+    return np.asarray(family.posterior[:, :, 0] >= family.posterior[:, :, 1])
 
 
 def _possible(family: Family) -> tuple[npt.NDArray[np.bool_], dict[int, int]]:
@@ -277,7 +304,11 @@ def _outside_evidence(family: Family, parent: int, child: int) -> tuple[Evidence
         text = f"the parent was registered {'earlier' if earlier else 'later'} than the child"
         found.append(Evidence(kind="time", text=text, log_odds=TIME_LOG_ODDS if earlier else -TIME_LOG_ODDS))
     if one in family.declared.get(other, ()):
-        found.append(Evidence(kind="declared", text="the child's metadata names this parent"))
+        text = "the child's metadata names this parent"
+        found.append(Evidence(kind="declared", text=text, log_odds=DECLARED_LOG_ODDS))
+    if other in family.declared.get(one, ()):
+        text = "the parent's metadata names the child as its own parent: the other way round"
+        found.append(Evidence(kind="declared", text=text, log_odds=-DECLARED_LOG_ODDS))
     if family.extra_evidence:
         found += list(family.extra_evidence(family.models[one], family.models[other]))
     return tuple(found)
