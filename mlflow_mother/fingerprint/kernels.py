@@ -23,7 +23,7 @@ from mlflow_mother.fingerprint.moments import Moments, countable, counted_moment
 from mlflow_mother.fingerprint.widening import BEYOND_FLOAT32, finite_limit, widen
 
 TILE_COLUMNS = 1024
-TILE_ELEMENTS = 128 * TILE_COLUMNS
+TILE_ELEMENTS = 256 * TILE_COLUMNS
 
 
 @dataclass(frozen=True)
