@@ -125,7 +125,7 @@ def bench(kind: str, folder: Path, *, server: str = "", template: Path | None = 
             mlflow.create_experiment("tests", (folder / "artifacts").as_uri())
             mlflow.set_experiment("tests")
         else:
-            mlflow.set_experiment("Default")
+            mlflow.set_experiment("tests")  # not the default one: that of the copied database has a local folder
         yield Bench(kind, uri, folder / "models")
     finally:
         mlflow.set_tracking_uri(before)
@@ -147,8 +147,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def mlflow_server(folder: Path, **environment: str) -> Iterator[str]:
-    """A real ``mlflow server`` with proxied artifacts; its address."""
+def mlflow_server(folder: Path, template: Path) -> Iterator[str]:
+    """A real ``mlflow server`` with proxied artifacts; its address.
+
+    Args:
+        folder: Where it keeps everything.
+        template: An empty MLflow database to copy.
+    """
+    shutil.copyfile(template, folder / "server.db")
     port = free_port()
     log = (folder / "server.log").open("wb")
     process = subprocess.Popen(
@@ -160,12 +166,12 @@ def mlflow_server(folder: Path, **environment: str) -> Iterator[str]:
         stdout=log,
         stderr=log,
         cwd=folder,
-        env={**os.environ, "MLFLOW_MOTHER_HOME": str(folder / "home"), **environment},
+        env={**os.environ, "MLFLOW_MOTHER_HOME": str(folder / "home"), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         start_new_session=True,
     )
     try:
         address = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 240
         while not _answers(address):
             assert process.poll() is None and time.monotonic() < deadline, (folder / "server.log").read_text()
             time.sleep(0.2)
