@@ -191,7 +191,8 @@ def _quantised(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Itera
 def _resized(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Iterator[Certificate]:
     grown = [(parent.shapes[i][0], child.shapes[j][0]) for i, j in pair.resized if len(parent.shapes[i]) >= 1]
     if grown and all(after > before for before, after in grown):
-        text = f"{len(grown)} tensors have more rows ({grown[0][0]} -> {grown[0][1]})"
+        what = "1 tensor has" if len(grown) == 1 else f"{len(grown)} tensors have"
+        text = f"{what} more rows ({grown[0][0]} -> {grown[0][1]})"
         yield Certificate(relation=Relation.EXTENDED, forward=True, log_odds=RESIZED_LOG_ODDS, text=text)
 
 

@@ -11,7 +11,7 @@ from mlflow_mother.fingerprint.fold import fold
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage.comparison import Comparison
 from mlflow_mother.heritage.geometry import geometry
-from mlflow_mother.heritage.projection import interval
+from mlflow_mother.heritage.projection import Projection, interval
 from mlflow_mother.heritage.roles import Role
 from mlflow_mother.types import Evidence, Relation
 
@@ -114,12 +114,17 @@ def _projection_evidence(comparison: Comparison) -> list[Evidence]:
     return [
         Evidence(
             kind="projection",
-            text=f"projection {group.slope:.2f} +- {interval(group):.2f} over {group.tensors} "
-            f"{_PLURAL[group.role]} (0: parent, 1: child, between: siblings)",
+            text=f"projection {round(group.slope, 2) + 0.0:.2f} +- {interval(group):.2f} over "
+            f"{_counted(group)} (0: parent, 1: child, between: siblings)",
             value=group.slope,
         )
         for group in comparison.projections
     ]
 
 
-_PLURAL = {"matrix": "matrices", "bias": "biases", "gain": "norm gains"}
+def _counted(group: Projection) -> str:
+    one, many = _WORDS[group.role]
+    return f"{group.tensors} {one if group.tensors == 1 else many}"
+
+
+_WORDS = {"matrix": ("matrix", "matrices"), "bias": ("bias", "biases"), "gain": ("norm gain", "norm gains")}
