@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import networkx as nx
 import numpy as np
@@ -93,11 +94,12 @@ class Family:
         """Probabilities of ancestor, descendant, siblings for each ordered pair, shape ``(n, n, 3)``."""
         count = len(self.members)
         found = np.full((count, count, 3), 1 / 3)
-        for i in range(count):
-            for j in range(count):
-                pair = self.pair(i, j)
-                if pair is not None:
-                    found[i, j] = pair.hypotheses.shifted(self._outside(i, j)).posterior()
+        for i, j in combinations(range(count), 2):
+            pair = self.pair(i, j)
+            if pair is not None:
+                ancestor, descendant, siblings = pair.hypotheses.shifted(self._outside(i, j)).posterior()
+                found[i, j] = ancestor, descendant, siblings
+                found[j, i] = descendant, ancestor, siblings
         return found
 
     @cached_property
