@@ -28,6 +28,8 @@ LEAST_WEIGHT = 0.02
 
 MOST_PARENTS = 4
 
+_RIDGE = 1e-10
+
 
 @dataclass(frozen=True)
 class Merge:
@@ -59,14 +61,42 @@ def find_merge(child: str, candidates: Sequence[str], models: Mapping[str, Finge
     if values is None:
         return None
     target, sources = values[0], values[1:]
+    offsets = sources - target
+    products = offsets @ offsets.T
     for parents in range(2, min(MOST_PARENTS, len(candidates)) + 1):
         pool = range(len(candidates)) if parents == 2 else range(min(6, len(candidates)))
-        fits = [fit for chosen in combinations(pool, parents) if (fit := _fit(target, sources, chosen)) is not None]
+        fits = [
+            fit
+            for chosen in _promising(products, list(combinations(pool, parents)))
+            if (fit := _fit(target, sources, chosen)) is not None
+        ]
         if fits:
             residual, chosen, weights = min(fits)
             named = {candidates[i]: float(w) for i, w in zip(chosen, weights, strict=True)}
             return Merge(named, residual, len(target))
     return None
+
+
+def _promising(products: Floats, choices: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The choices of sources whose weighted sum may be near enough to the target; few are, so that few are fitted.
+
+    Among weights of any sign that add up to 1, the squared residual is least at ``1 / (1' M^-1 1)``, where ``M`` holds
+    the products of the sources' offsets from the target. A ridge keeps ``M`` invertible; for weights between 0 and 1 it
+    adds at most its size times the largest squared offset. So nothing is left out that :func:`_fit` would adopt.
+
+    Args:
+        products: Inner products of all sources' offsets from the target.
+        choices: Indices of sources, equally many in each.
+    """
+    chosen = np.array(choices)
+    among = products[chosen[:, :, None], chosen[:, None, :]]
+    squared = np.diagonal(among, axis1=1, axis2=2)
+    largest = np.maximum(squared.max(axis=1), np.finfo(np.float64).tiny)
+    ridge = _RIDGE * largest
+    inverse = np.linalg.inv((among + ridge[:, None, None] * np.eye(chosen.shape[1])) / largest[:, None, None])
+    least = largest / inverse.sum(axis=(1, 2)) - ridge
+    promising = least <= 2 * LARGEST_RESIDUAL * squared.min(axis=1)
+    return [choice for choice, kept in zip(choices, promising.tolist(), strict=True) if kept]
 
 
 def _fit(
