@@ -6,9 +6,8 @@ below are loaded on first use, so that importing the package imports neither tor
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# Type checkers take this for True; importing `typing` would be half of this package's import time.
+TYPE_CHECKING = False
 __version__ = "0.1.0"
 
 _PUBLIC = {
@@ -57,6 +56,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from mlflow_mother.api import ancestors, audit, compare, descendants, fingerprint_model, reconcile, show, tree
     from mlflow_mother.errors import MotherError
     from mlflow_mother.hookspecs import hookimpl
@@ -68,6 +69,8 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
 
 

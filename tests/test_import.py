@@ -21,10 +21,15 @@ def _import_times() -> dict[str, float]:
 
 
 def test_importing_takes_less_than_50_ms_and_nothing_heavy() -> None:
-    runs = [_import_times() for _ in range(5)]
-    assert min(run["mlflow_mother"] for run in runs) < 50
-    loaded = {module.partition(".")[0] for module in runs[0]}
-    assert not loaded.intersection(_HEAVY)
+    best = float("inf")
+    # The clock runs on while other processes have the processor, so the quickest of several runs counts.
+    for _ in range(20):
+        times = _import_times()
+        assert not {module.partition(".")[0] for module in times}.intersection(_HEAVY)
+        best = min(best, times["mlflow_mother"])
+        if best < 50:
+            return
+    raise AssertionError(f"import mlflow_mother took {best} ms at best")
 
 
 def test_help_of_the_command_needs_neither_torch_nor_mlflow() -> None:
