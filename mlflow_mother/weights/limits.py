@@ -6,6 +6,12 @@ reads: a registration must survive any file.
 
 from __future__ import annotations
 
+FILES = 200_000
+"""Most files of one model folder: those with the most, sharded checkpoints with a tokenizer, hold some hundreds."""
+
+FOLDERS_DEEP = 64
+"""Deepest folder that is looked into: models nest three or four."""
+
 HEADER_BYTES = 32 << 20
 """Longest JSON header or index: the largest published ones (100,000 tensors in one file) take about 15 MB."""
 

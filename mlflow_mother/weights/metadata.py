@@ -21,6 +21,9 @@ MLMODEL = "MLmodel"
 ADAPTER_CONFIG = "adapter_config.json"
 CARD = "README.md"
 
+_MAX_NUMBER = 1 << 31
+"""Largest rank or scale that is believed; NaN and infinity, which Python's JSON reads, are not."""
+
 
 def read_small(files: ModelFiles, path: str, limit: int = limits.METADATA_BYTES) -> bytes:
     """The contents of a small file.
@@ -82,8 +85,8 @@ def read_adapter(files: ModelFiles, path: str) -> AdapterConfig:
     return AdapterConfig(
         kind=text(config.get("peft_type")),
         base=text(config.get("base_model_name_or_path")),
-        rank=rank if type(rank) is int else None,
-        alpha=float(alpha) if isinstance(alpha, (int, float)) and not isinstance(alpha, bool) else None,
+        rank=rank if type(rank) is int and 0 < rank <= _MAX_NUMBER else None,
+        alpha=float(alpha) if type(alpha) in {int, float} and abs(alpha) <= _MAX_NUMBER else None,
     )
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from mlflow_mother.errors import WeightsError
+from mlflow_mother.errors import UnsafeFileError, WeightsError
 from mlflow_mother.types import TensorSpec
+from mlflow_mother.weights import limits
 
 BITS: Mapping[str, int] = {
     "BOOL": 8, "U8": 8, "I8": 8, "I16": 16, "U16": 16, "I32": 32, "U32": 32, "I64": 64, "U64": 64,
@@ -105,17 +107,26 @@ class LocalFiles:
             object.__setattr__(self, "id", str(self.root))
 
     def sizes(self) -> Mapping[str, int]:
-        """Length in bytes of every regular file under the root, by relative path."""
+        """Length in bytes of every regular file under the root, by relative path.
+
+        Raises:
+            UnsafeFileError: There are far more files, or deeper folders, than a model has.
+        """
         if self.root.is_file():
             return {self.root.name: self.root.stat().st_size}
         base = self.root.resolve()
         found: dict[str, int] = {}
-        for folder, folders, names in os.walk(self.root):
-            folders.sort()
-            for name in names:
-                path = Path(folder, name)
-                if path.is_file() and path.resolve().is_relative_to(base):
-                    found[path.relative_to(self.root).as_posix()] = path.stat().st_size
+        folders = [("", 0)]
+        while folders:
+            folder, depth = folders.pop()
+            for entry in _entries(self.root / folder):
+                path = f"{folder}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    self._check(len(found) + len(folders), depth)
+                    folders.append((f"{path}/", depth + 1))
+                elif (length := _length(entry, base)) is not None:
+                    self._check(len(found), depth)
+                    found[path] = length
         return dict(sorted(found.items()))
 
     @contextmanager
@@ -128,6 +139,32 @@ class LocalFiles:
         if path not in self.sizes():
             raise WeightsError(f"Model {self.id} has no file {path!r}.", "Check the path.")
         yield self.root if self.root.is_file() else self.root / path
+
+    def _check(self, count: int, depth: int) -> None:
+        if count >= limits.FILES or depth >= limits.FOLDERS_DEEP:
+            raise UnsafeFileError(
+                f"{self.id} holds more than {limits.FILES} files, or folders deeper than {limits.FOLDERS_DEEP}.",
+                "Register or name the model's own folder.",
+            )
+
+
+def _length(entry: os.DirEntry[str], base: Path) -> int | None:
+    """Length of a regular file; None for anything else, for links out of ``base``, and for what is gone by now."""
+    try:
+        facts = entry.stat()
+        inside = not entry.is_symlink() or Path(entry.path).resolve().is_relative_to(base)
+    except OSError:
+        return None
+    return facts.st_size if inside and stat.S_ISREG(facts.st_mode) else None
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder; nothing when it may not be read or is gone by now."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
 
 
 @dataclass(frozen=True)

@@ -456,3 +456,45 @@ def test_a_payload_survives_compression_unrun(tmp_path):
     with pytest.raises(UnsupportedFormatError):
         read(path)
     assert not marker.exists()
+
+
+# Folders
+
+
+def test_a_folder_deeper_than_any_model_is_refused(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(save({"w": torch.randn(4)}))
+    (tmp_path / "/".join("d" * (limits.FOLDERS_DEEP + 2))).mkdir(parents=True)
+    with pytest.raises(UnsafeFileError, match="deeper"):
+        read(tmp_path)
+
+
+def test_a_folder_of_more_files_than_any_model_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "FILES", 10)
+    for index in range(12):
+        (tmp_path / f"{index}.safetensors").write_bytes(b"")
+    with pytest.raises(UnsafeFileError, match="more than 10 files"):
+        read(tmp_path)
+
+
+def test_pipes_devices_and_circular_links_are_no_files_of_a_model(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(save({"w": torch.zeros(1)}))
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    (tmp_path / "zero.safetensors").symlink_to("/dev/zero")
+    (tmp_path / "loop.safetensors").symlink_to("loop.safetensors")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    assert read(tmp_path) == {"w": ("F32", (1,), bytes(4))}
+
+
+# Descriptions
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e300", "1" + "0" * 400, "-Infinity"])
+def test_absurd_numbers_of_an_adapter_are_left_out(tmp_path, number):
+    from mlflow_mother.weights import LocalFiles
+    from mlflow_mother.weights.metadata import read_adapter
+
+    path = tmp_path / "adapter_config.json"
+    path.write_text(f'{{"peft_type": "LORA", "r": {number}, "lora_alpha": {number}}}')
+    config = read_adapter(LocalFiles(tmp_path), path.name)
+    assert (config.kind, config.rank, config.alpha) == ("LORA", None, None)
