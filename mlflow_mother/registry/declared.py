@@ -14,9 +14,9 @@ from typing import Any
 from mlflow_mother.errors import MotherError
 from mlflow_mother.registry.connection import NotFoundError, Registry, mlflow_errors
 from mlflow_mother.registry.versions import RegisteredVersion, version_of
+from mlflow_mother.weights.metadata import MLMODEL, read_flavors, text
 from mlflow_mother.weights.model import ModelFiles
 
-MAX_MLMODEL = 1 << 20
 MAX_NAME = 500
 MAX_INPUTS = 64
 
@@ -56,23 +56,23 @@ def declared_parents(
     return tuple(found.values())
 
 
-def resolve(registry: Registry, text: str) -> str:
+def resolve(registry: Registry, parent: str) -> str:
     """The registered version that a declared parent means, as ``models:/name/version``; the text itself otherwise.
 
     Understands ``models:/name/version``, ``models:/name@alias`` and ``models:/m-...``.
     """
-    text = text.strip()
-    if not text.startswith("models:/"):
-        return text
-    plain = version_of(registry, text)
+    parent = parent.strip()
+    if not parent.startswith("models:/"):
+        return parent
+    plain = version_of(registry, parent)
     if plain:
         return plain.uri
     try:
-        if "@" in text:
-            return registry.parse(text).uri
-        return next(_registered_as(registry, text.removeprefix("models:/")), text)
+        if "@" in parent:
+            return registry.parse(parent).uri
+        return next(_registered_as(registry, parent.removeprefix("models:/")), parent)
     except MotherError:
-        return text
+        return parent
 
 
 def _claims(
@@ -124,20 +124,13 @@ def _flavors(files: ModelFiles | None) -> Iterator[str]:
     """Parents that the flavors in the ``MLmodel`` file name."""
     if files is None:
         return
-    import yaml  # type: ignore[import-untyped]
-
     try:
-        if not 0 < files.sizes().get("MLmodel", 0) <= MAX_MLMODEL:
-            return
-        with files.local("MLmodel") as path:
-            content: Any = yaml.safe_load(path.read_bytes())
-    except (MotherError, OSError, yaml.YAMLError, RecursionError, ValueError):
+        flavors = read_flavors(files) if MLMODEL in files.sizes() else {}
+    except (MotherError, OSError):
         return
-    flavors = content.get("flavors") if isinstance(content, Mapping) else None
     for flavor, key in _FLAVOR_KEYS:
-        entry = flavors.get(flavor) if isinstance(flavors, Mapping) else None
-        name = entry.get(key) if isinstance(entry, Mapping) else None
-        if isinstance(name, str):
+        name = text(flavors.get(flavor, {}).get(key))
+        if name:
             yield name
 
 

@@ -118,6 +118,19 @@ def test_a_yaml_bomb_in_mlmodel_is_harmless(sqlite: Bench) -> None:
     assert sqlite.mother(uri)["status"] == "done", sqlite.mother(uri)
 
 
+@pytest.mark.parametrize(
+    "mlmodel",
+    [
+        "a0: &a0 {k: v}\n" + "".join(f"a{i + 1}: &a{i + 1}\n  <<: [{','.join([f'*a{i}'] * 10)}]\n" for i in range(9)),
+        "a: " + ":".join(["59"] * 100_000) + "\n",
+    ],
+    ids=["merge keys", "base 60"],
+)
+def test_yaml_that_takes_for_ever_to_interpret_is_only_text(sqlite: Bench, mlmodel: str) -> None:
+    uri = sqlite.register_folder("slow", write_model(sqlite.folder / "slow", network(0), mlmodel + MLMODEL))
+    assert sqlite.mother(uri)["status"] == "done", sqlite.mother(uri)
+
+
 def _named(registry: Bench, name: str) -> str:
     registry.client.create_registered_model(name)
     return name
