@@ -67,6 +67,10 @@ def prints() -> dict[str, Fingerprint]:
     return {name: printed(weights) for name, weights in family().items()}
 
 
+COMPARISONS: dict[tuple[str, str], Comparison] = {}
+"""Comparisons are by digest, so that those of one order and naming serve every other one."""
+
+
 @lru_cache(maxsize=1)
 def expected() -> ModelTree:
     return recover(prints())
@@ -83,7 +87,7 @@ def test_the_family_is_recovered():
 @few
 @given(st.permutations(NAMES))
 def test_the_order_of_the_models_changes_nothing(order):
-    assert_same(recover({name: prints()[name] for name in order}))
+    assert_same(recover({name: prints()[name] for name in order}, comparisons=COMPARISONS))
 
 
 @few
@@ -91,7 +95,7 @@ def test_the_order_of_the_models_changes_nothing(order):
 def test_ids_change_nothing_but_the_ids(order):
     """Every model takes another one's name."""
     names = dict(zip(sorted(prints()), order, strict=True))
-    found = recover({names[name]: value for name, value in prints().items()})
+    found = recover({names[name]: value for name, value in prints().items()}, comparisons=COMPARISONS)
     assert arrows(found.edges) == {(names[parent], names[child]) for parent, child in TRUTH}
     by_pair = {(edge.parent, edge.child): edge for edge in found.edges}
     for edge in expected().edges:
