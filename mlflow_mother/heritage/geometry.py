@@ -91,10 +91,13 @@ def geometry(first: Fingerprint, second: Fingerprint) -> Geometry:
     role_a, role_b = roles(first), roles(second)
     role = np.where(role_a[a] == role_b[b], role_a[a], np.maximum(role_a[a], role_b[b])).astype(np.int8)
     mean = (role == Role.GAIN).astype(np.float64)
-    identical = np.fromiter((first.digests[i] == second.digests[j] for i, j in zip(a, b, strict=True)), bool, len(a))
+    pairs = zip(a.tolist(), b.tolist(), strict=True)
+    identical = np.fromiter((first.digests[i] == second.digests[j] for i, j in pairs), bool, len(a))
     distance = _distances(first, second, a, b)
     distance[identical] = 0.0
-    matched = {i for i, _ in resized} | set(a.tolist()), {j for _, j in resized} | set(b.tolist())
+    lone_a, lone_b = role_a == Role.MATRIX, role_b == Role.MATRIX
+    lone_a[[*a, *(i for i, _ in resized)]] = False
+    lone_b[[*b, *(j for _, j in resized)]] = False
     return Geometry(
         a=a,
         b=b,
@@ -104,8 +107,8 @@ def geometry(first: Fingerprint, second: Fingerprint) -> Geometry:
         distance=distance,
         identical=identical,
         resized=resized,
-        only_a=sum(r == Role.MATRIX and i not in matched[0] for i, r in enumerate(role_a)),
-        only_b=sum(r == Role.MATRIX and j not in matched[1] for j, r in enumerate(role_b)),
+        only_a=int(lone_a.sum()),
+        only_b=int(lone_b.sum()),
         k=k,
     )
 

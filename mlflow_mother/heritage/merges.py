@@ -118,20 +118,27 @@ def _fit(
 def _common_values(ids: Sequence[str], models: Mapping[str, Fingerprint]) -> Floats | None:
     """Sampled values of the tensors that all models share by name and shape, each tensor scaled to unit energy."""
     reference = models[ids[0]]
-    role = roles(reference)
-    found: list[Floats] = []
-    positions = [{name: i for i, name in enumerate(models[m].names)} for m in ids]
-    for index, name in enumerate(reference.names):
-        places = [position.get(name) for position in positions]
-        if role[index] == Role.STATE or any(place is None for place in places):
-            continue
-        known = [(models[m], int(place)) for m, place in zip(ids, places, strict=True) if place is not None]
-        if any(model.shapes[place] != reference.shapes[index] for model, place in known):
-            continue
-        samples = [model.sample_of(place) for model, place in known]
-        length = min(len(sample) for sample in samples)
-        block = np.stack([sample[:length] for sample in samples]).astype(np.float64)
-        energy = float((block[0] ** 2).sum())
-        if energy > 0:
-            found.append(block / np.sqrt(energy))
-    return np.concatenate(found, axis=1) if found else None
+    places = np.stack([_places(reference, models[m]) for m in ids])
+    places = places[:, (roles(reference) != Role.STATE) & (places >= 0).all(axis=0)]
+    lengths = np.min([np.diff(models[m].sample_offsets)[own] for m, own in zip(ids, places, strict=True)], axis=0)
+    places, lengths = places[:, lengths > 0], lengths[lengths > 0]
+    if not len(lengths):
+        return None
+    starts = np.cumsum(lengths) - lengths
+    within = np.arange(lengths.sum()) - np.repeat(starts, lengths)
+    values = np.empty((len(ids), len(within)))
+    for row, m, own in zip(values, ids, places, strict=True):
+        row[:] = models[m].sample[np.repeat(models[m].sample_offsets[own], lengths) + within]
+    energy = np.repeat(np.add.reduceat(values[0] ** 2, starts), lengths)
+    if not energy.all():
+        values, energy = values[:, energy > 0], energy[energy > 0]
+    return values / np.sqrt(energy) if len(energy) else None
+
+
+def _places(reference: Fingerprint, model: Fingerprint) -> npt.NDArray[np.int64]:
+    """Where the model holds the reference's tensors, by name and shape; -1 where it does not."""
+    if model.names == reference.names and model.shapes == reference.shapes:
+        return np.arange(len(reference.names))
+    known = {pair: place for place, pair in enumerate(zip(model.names, model.shapes, strict=True))}
+    wanted = zip(reference.names, reference.shapes, strict=True)
+    return np.array([known.get(pair, -1) for pair in wanted], np.int64)

@@ -129,10 +129,11 @@ def _compare_all(
     for done, (i, j) in enumerate(pairs):
         one, other = sorted((i, j), key=lambda m: models[m].digest)
         key = models[one].digest, models[other].digest
-        if key not in cache or cache[key].engine != ENGINE:
-            cache[key] = compare(models[one], models[other])
-        table[one, other] = cache[key]
-        table[other, one] = cache[key].swapped()
+        known = cache.get(key)
+        if known is None or known.engine != ENGINE:
+            known = cache[key] = compare(models[one], models[other])
+        table[one, other] = known
+        table[other, one] = known.swapped()
         if progress:
             progress(done + 1, len(pairs))
     return table

@@ -75,14 +75,16 @@ def update_rank(parent: Fingerprint, child: Fingerprint) -> int | None:
     pair = geometry(parent, child)
     changed = np.flatnonzero(pair.trained(Role.MATRIX))
     size = parent.stats["count"][pair.a[changed]]
-    ranks = []
+    updates, ends = [], []
     for n in changed[np.argsort(-size, kind="stable")][:_RANKED_TENSORS]:
         i, j = int(pair.a[n]), int(pair.b[n])
         shape = parent.shapes[i]
         full = min(k, shape[0], int(parent.stats["count"][i]) // shape[0])
         if full >= 4:
-            update = child.sketch_of(j).astype(np.float64) - parent.sketch_of(i)
-            ranks.append(_gap(np.linalg.svd(update, compute_uv=False)[:full]))
+            updates.append(child.sketch_of(j).astype(np.float64) - parent.sketch_of(i))
+            ends.append(full)
+    singular = np.linalg.svd(np.stack(updates), compute_uv=False) if updates else ()
+    ranks = [_gap(values[:full]) for values, full in zip(singular, ends, strict=True)]
     low = [rank for rank in ranks if rank is not None]
     if not low or len(low) < LOW_RANK_SHARE * len(ranks):
         return None

@@ -42,18 +42,15 @@ def roles(fingerprint: Fingerprint) -> npt.NDArray[np.int8]:
     mean is near 1 and carries at least three quarters of its energy.
     """
     stats = fingerprint.stats
-    found = np.empty(len(fingerprint.names), np.int8)
     count = np.maximum(stats["count"], 1)
     mean = stats["sum"] / count
     gain = (mean > 0.3) & (mean < 3.0) & (mean**2 * count > 0.75 * stats["sumsq"])
-    for i, (name, dtype, shape) in enumerate(
-        zip(fingerprint.names, fingerprint.dtypes, fingerprint.shapes, strict=True)
-    ):
-        constant = stats["min"][i] == stats["max"][i] and stats["count"][i] > 1 and len(shape) >= 2
-        if dtype not in _FLOATS or constant or not shape or name.rpartition(".")[2] in _STATE_WORDS:
-            found[i] = Role.STATE
-        elif len(shape) >= 2:
-            found[i] = Role.MATRIX
-        else:
-            found[i] = Role.GAIN if gain[i] else Role.BIAS
+    matrix = np.array([len(shape) >= 2 for shape in fingerprint.shapes], bool)
+    constant = matrix & (stats["min"] == stats["max"]) & (stats["count"] > 1)
+    tensors = zip(fingerprint.names, fingerprint.dtypes, fingerprint.shapes, strict=True)
+    named = [
+        dtype not in _FLOATS or not shape or name.rpartition(".")[2] in _STATE_WORDS for name, dtype, shape in tensors
+    ]
+    found = np.where(matrix, Role.MATRIX, np.where(gain, Role.GAIN, Role.BIAS)).astype(np.int8)
+    found[constant | np.array(named, bool)] = Role.STATE
     return found
