@@ -6,15 +6,22 @@ from __future__ import annotations
 class MotherError(Exception):
     """Base of every error that Mother raises on purpose.
 
+    Messages name files and tensors, whose names anyone may have chosen, and end in terminals, logs and tags: white
+    space becomes plain spaces, and what cannot be printed is replaced.
+
     Args:
         what: What is wrong, naming the model, file or tensor.
         remedy: What the reader can do about it, as an imperative sentence.
     """
 
     def __init__(self, what: str, remedy: str) -> None:
-        self.what = what
-        self.remedy = remedy
-        super().__init__(f"{what} {remedy}")
+        self.what = _printable(what)
+        self.remedy = _printable(remedy)
+        super().__init__(f"{self.what} {self.remedy}")
+
+
+def _printable(text: str) -> str:
+    return "".join(" " if c.isspace() else c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 class WeightsError(MotherError):

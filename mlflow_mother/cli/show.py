@@ -8,6 +8,7 @@ import click
 
 from mlflow_mother.cli.options import examples, export_option, format_option
 from mlflow_mother.cli.output import print_evidence, print_export, print_json, print_tree
+from mlflow_mother.export.text import clean
 
 if TYPE_CHECKING:
     from mlflow_mother.types import Edge, Lineage
@@ -49,7 +50,7 @@ def _print(lineage: Lineage) -> None:
         click.echo(f"\n{_sentence(edge)}")
         print_evidence(edge.evidence)
     if node.declared_parents:
-        click.echo(f"\nDeclared: {', '.join(node.declared_parents)}")
+        click.echo(f"\nDeclared: {clean(', '.join(node.declared_parents))}")
     click.echo()
     print_tree(lineage)
 
