@@ -83,6 +83,7 @@ class RepositoryFiles:
     def __init__(self, repository: Repository, id: str) -> None:  # noqa: A002
         self._repository = repository
         self._id = id
+        self._seen = 0
 
     @property
     def id(self) -> str:
@@ -136,12 +137,15 @@ class RepositoryFiles:
             path = PurePosixPath(item.path)
             if path.is_absolute() or ".." in path.parts:
                 raise UnsafeFileError(f"{self._id} lists the path {item.path!r}.", "Remove it from the artifact store.")
+            self._seen += 1
+            if self._seen > MAX_FILES:
+                raise UnsafeFileError(
+                    f"{self._id} has more than {MAX_FILES} files and folders.", "Register the model by itself."
+                )
             if item.is_dir:
                 self._walk(item.path, depth + 1, found)
-                continue
-            found[item.path] = item.file_size or 0
-            if len(found) > MAX_FILES:
-                raise UnsafeFileError(f"{self._id} has more than {MAX_FILES} files.", "Register the model by itself.")
+            else:
+                found[item.path] = item.file_size or 0
 
 
 def version_files(registry: Registry, version: RegisteredVersion) -> ModelFiles:
