@@ -224,6 +224,12 @@ class Worker:
         except MotherError as error:
             log.warning("Mother tries %s again later: %s", claim.ref.uri, error)
             self._postponed(claim, open_claims, error)
+        except OSError as error:
+            # A full disk, too many open files, an unmounted share: the machine's state, not the model's.
+            what = f"{claim.ref.uri} could not be analysed on this machine: {error}."
+            postponed = MotherError(what[:600], "Run `mlflow-mother reconcile`.")
+            log.warning("%s", postponed)
+            self._postponed(claim, open_claims, postponed)
         except Exception as error:
             log.warning("Mother could not analyse %s", claim.ref.uri, exc_info=True)
             what = f"{claim.ref.uri}: {type(error).__name__}: {error}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import struct
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 from registry_samples import MLMODEL, Bench, network, write_model
 from safetensors.numpy import save_file
+
+from mlflow_mother.service import Service
 
 
 class Payload:
@@ -129,6 +132,26 @@ def test_a_yaml_bomb_in_mlmodel_is_harmless(sqlite: Bench) -> None:
 def test_yaml_that_takes_for_ever_to_interpret_is_only_text(sqlite: Bench, mlmodel: str) -> None:
     uri = sqlite.register_folder("slow", write_model(sqlite.folder / "slow", network(0), mlmodel + MLMODEL))
     assert sqlite.mother(uri)["status"] == "done", sqlite.mother(uri)
+
+
+def test_a_machine_out_of_open_files_leaves_the_version_to_reconcile(
+    sqlite: Bench, service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_model(sqlite.folder / "later", network(0))
+
+    def no_more_files(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch, caplog.at_level("WARNING", "mlflow_mother"):
+        patch.setattr("mlflow_mother.weights.sources.os.open", no_more_files)
+        sqlite.client.create_model_version(_named(sqlite, "later"), str(folder))
+    tags = sqlite.mother("models:/later/1")
+    assert tags["status"] == "pending", tags
+    assert "Too many open files" in tags["reason"]
+    assert [record.exc_info for record in caplog.records] == [None], "one clear line"
+    service.store.enqueue(service.registry.parse("models:/later/1"), again=True)
+    service.reconcile()
+    assert sqlite.mother("models:/later/1")["status"] == "done"
 
 
 def _named(registry: Bench, name: str) -> str:
