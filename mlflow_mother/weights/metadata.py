@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml  # type: ignore[import-untyped,unused-ignore]
 
@@ -86,7 +86,7 @@ def read_adapter(files: ModelFiles, path: str) -> AdapterConfig:
         kind=text(config.get("peft_type")),
         base=text(config.get("base_model_name_or_path")),
         rank=rank if type(rank) is int and 0 < rank <= _MAX_NUMBER else None,
-        alpha=float(alpha) if type(alpha) in {int, float} and abs(alpha) <= _MAX_NUMBER else None,
+        alpha=float(alpha) if _is_number(alpha) and abs(alpha) <= _MAX_NUMBER else None,
     )
 
 
@@ -105,6 +105,10 @@ def text(value: Any) -> str:
     """A string from a configuration, at most a name's length; empty for anything else and for YAML's nothing."""
     found = value.strip() if isinstance(value, str) and len(value) <= limits.NAME_CHARACTERS else ""
     return "" if found in {"null", "~"} else found
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return type(value) in {int, float}
 
 
 def _yaml(raw: bytes) -> Any:
