@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
 
 from mlflow_mother.errors import MotherError
 from mlflow_mother.export import to_html
@@ -89,12 +90,14 @@ class Delivery:
     def _write(self, ref: ModelVersionRef, results: dict[WriteBackTarget, Inference]) -> int:
         """Writes one version's results; returns how many could be written."""
         self.checkpoint()
-        return sum(self._attempt(ref, target, result) for target, result in results.items())
+        version = cache(lambda: get_version(self.registry, ref))
+        return sum(self._attempt(version, target, result) for target, result in results.items())
 
-    def _attempt(self, ref: ModelVersionRef, target: WriteBackTarget, result: Inference) -> bool:
+    def _attempt(self, current: Callable[[], RegisteredVersion], target: WriteBackTarget, result: Inference) -> bool:
         """Writes one result; one that cannot be written now stays pending, and the others go on."""
+        ref = result.ref
         try:
-            version = get_version(self.registry, ref)
+            version = current()
             if target == "artifacts":
                 self._write_artifacts(version, result.lineage)
             else:

@@ -19,6 +19,9 @@ from mlflow_mother.types import Edge, Lineage, ModelTree, Node
 MAX_LINEAGE = 300
 """Most nodes of one lineage: the nearest to its subject."""
 
+SAME_PROBABILITY = 0.05
+"""Difference in probability (or in a merge's weight) from which on an edge counts as changed."""
+
 _UNREGISTERED = "unregistered:"
 
 _Tree = TypeVar("_Tree", bound=ModelTree)
@@ -141,15 +144,23 @@ def lineage_of(subject: str, digest: str, edges: Iterable[Edge], nodes: Mapping[
     )
 
 
-def incident(edges: Iterable[Edge]) -> dict[str, set[tuple[object, ...]]]:
-    """What each node's own edges say, without wording: two results that agree here are one result."""
-    found: dict[str, set[tuple[object, ...]]] = defaultdict(set)
-    for edge in edges:
-        said = (edge.parent, edge.child, edge.relation, edge.direction, edge.rank)
-        numbers = (round(edge.probability, 2), round(edge.weight, 2))
-        for end in (edge.parent, edge.child):
-            found[end].add((*said, *numbers))
-    return found
+def changed(before: Iterable[Edge], after: Iterable[Edge]) -> set[str]:
+    """The nodes whose own edges say something else than before.
+
+    Probabilities drift a little whenever a relative comes; less than :data:`SAME_PROBABILITY` is no change.
+    """
+    old = {(edge.parent, edge.child): edge for edge in before}
+    new = {(edge.parent, edge.child): edge for edge in after}
+    differing = [key for key in {*old, *new} if not _agree(old.get(key), new.get(key))]
+    return {end for key in differing for end in key}
+
+
+def _agree(old: Edge | None, new: Edge | None) -> bool:
+    if old is None or new is None:
+        return False
+    said = [(edge.relation, edge.direction, edge.rank) for edge in (old, new)]
+    drift = max(abs(old.probability - new.probability), abs(old.weight - new.weight))
+    return said[0] == said[1] and drift < SAME_PROBABILITY
 
 
 def heritage(edges: Collection[Edge], node: str) -> list[Edge]:

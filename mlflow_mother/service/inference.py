@@ -18,9 +18,9 @@ from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage import ENGINE, Comparison, recover
 from mlflow_mother.plugins import Plugins
 from mlflow_mother.service.families import (
+    changed,
     component,
     heritage,
-    incident,
     is_registered,
     lineage_of,
     with_lasting_names,
@@ -77,11 +77,9 @@ class Inference:
         fresh = with_lasting_names(self._recover(models, {uri: other for uri, (other, _) in relatives.items()}))
         known = self._known_edges()
         edges = _merged(ref.uri, fresh, known)
-        before = incident(edge for own in known.values() for edge in own)
-        after = incident(edges)
         nodes = self._nodes(fresh, edges)
-        changed = [uri for uri in sorted({*before, *after}) if before.get(uri) != after.get(uri)]
-        subjects = {uri: relatives[uri] for uri in (ref.uri, *changed) if uri in relatives}
+        others = sorted(changed((edge for own in known.values() for edge in own), edges) - {ref.uri})
+        subjects = {uri: relatives[uri] for uri in (ref.uri, *others) if uri in relatives}
         lineages = {
             other: lineage_of(uri, held, edges, nodes) for uri, (other, held) in subjects.items() if uri in nodes
         }

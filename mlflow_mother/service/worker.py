@@ -156,7 +156,9 @@ class Worker:
         self._checkpoint()
         with self._ending_badly(claim, open_claims):
             inferred = self._inference.infer(claim.ref)
-            others = [ref for ref in inferred.lineages if ref != claim.ref]
+            # Those that this worker has claimed and not yet concluded come later anyway.
+            mine = {held.ref for held in open_claims}
+            others = [ref for ref in inferred.lineages if ref not in mine]
             self.store.enqueue_many([Registration(ref) for ref in others], again=True)
             self._commit(claim, inferred.lineages[claim.ref], "")
             self._finish(claim, open_claims, status_of(inferred.lineages[claim.ref]))
