@@ -32,7 +32,7 @@ class Role(IntEnum):
     GAIN = 2
     """One-dimensional, initialised at 1: the gains of normalisation layers."""
     STATE = 3
-    """Not trained: running statistics, counters, index tables, constants."""
+    """Without a say: running statistics, counters, index tables, constants, tensors mostly of NaN or infinities."""
 
 
 def roles(fingerprint: Fingerprint) -> npt.NDArray[np.int8]:
@@ -52,5 +52,6 @@ def roles(fingerprint: Fingerprint) -> npt.NDArray[np.int8]:
         dtype not in _FLOATS or not shape or name.rpartition(".")[2] in _STATE_WORDS for name, dtype, shape in tensors
     ]
     found = np.where(matrix, Role.MATRIX, np.where(gain, Role.GAIN, Role.BIAS)).astype(np.int8)
-    found[constant | np.array(named, bool)] = Role.STATE
+    broken = 2 * stats["nonfinite"] > stats["count"]
+    found[constant | broken | np.array(named, bool)] = Role.STATE
     return found
