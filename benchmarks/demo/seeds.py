@@ -42,6 +42,7 @@ class Score:
     edges: int = 0
     right: int = 0
     wrong: int = 0
+    false: int = 0
     undecided: int = 0
     sure_and_wrong: int = 0
     stranger_alone: int = 0
@@ -87,8 +88,9 @@ def score(tree: ModelTree, truth: Mapping[str, Truth], special: Mapping[str, str
             result.wrong += 1
     for (parent, child), edge in claims.items():
         fact = facts.get((parent, child))
-        false = fact is None or not _agrees(edge, fact)
-        result.sure_and_wrong += false and edge.direction == "decided" and edge.probability > 0.9
+        result.false += fact is None and (child, parent) not in facts
+        mistaken = fact is None or not _agrees(edge, fact)
+        result.sure_and_wrong += mistaken and edge.direction == "decided" and edge.probability > 0.9
     touched = {end for pair in claims for end in pair}
     result.stranger_alone = int(special["stranger"] not in touched)
     result.orphan_alone = int(special["orphan"] not in touched)
@@ -118,17 +120,18 @@ def main() -> None:
     with ProcessPoolExecutor(options.jobs) as pool:
         list(pool.map(train_family, folders.values(), seeds))
     total = Score()
-    print("seed  edges  right  undecided  wrong  sure and wrong  stranger alone  orphan alone")
+    print("seed  edges  right  undecided  wrong  false  sure and wrong  stranger alone  orphan alone")
     for seed, folder in folders.items():
         one = score(*recover_family(folder, seed))
         total += one
         print(
-            f"{seed:4}  {one.edges:5}  {one.right:5}  {one.undecided:9}  {one.wrong:5}  {one.sure_and_wrong:14}  "
+            f"{seed:4}  {one.edges:5}  {one.right:5}  {one.undecided:9}  {one.wrong:5}  {one.false:5}  {one.sure_and_wrong:14}  "
             f"{'yes' if one.stranger_alone else 'NO':>14}  {'yes' if one.orphan_alone else 'NO':>12}",
             flush=True,
         )
     print(f"\nparent, direction and relation right: {_rate(total.right, total.edges)} (Wilson 95 %)")
-    print(f"undecided: {total.undecided}, wrong: {total.wrong}, wrong above probability 0.9: {total.sure_and_wrong}")
+    print(f"undecided: {total.undecided}, wrong: {total.wrong}, edges between others: {total.false}")
+    print(f"wrong or false above probability 0.9: {total.sure_and_wrong}")
     print(f"stranger alone: {_rate(total.stranger_alone, total.families)}")
     print(f"orphan without a false parent: {_rate(total.orphan_alone, total.families)}")
 
