@@ -125,8 +125,8 @@ def main() -> None:
         one = score(*recover_family(folder, seed))
         total += one
         print(
-            f"{seed:4}  {one.edges:5}  {one.right:5}  {one.undecided:9}  {one.wrong:5}  {one.false:5}  {one.sure_and_wrong:14}  "
-            f"{'yes' if one.stranger_alone else 'NO':>14}  {'yes' if one.orphan_alone else 'NO':>12}",
+            f"{seed:4}  {one.edges:5}  {one.right:5}  {one.undecided:9}  {one.wrong:5}  {one.false:5}  "
+            f"{one.sure_and_wrong:14}  {'yes' if one.stranger_alone else 'NO':>14}  {'yes' if one.orphan_alone else 'NO':>12}",
             flush=True,
         )
     print(f"\nparent, direction and relation right: {_rate(total.right, total.edges)} (Wilson 95 %)")
