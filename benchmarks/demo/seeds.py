@@ -102,6 +102,10 @@ def _agrees(edge: Edge, fact: Truth) -> bool:
     return edge.relation.value == fact.relation and abs(edge.weight - share) <= WEIGHT_TOLERANCE
 
 
+def _yes(count: int) -> str:
+    return "yes" if count else "NO"
+
+
 def _rate(count: int, total: int) -> str:
     interval = binomtest(count, total).proportion_ci(method="wilson")
     return f"{count}/{total} = {count / total:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
@@ -126,7 +130,7 @@ def main() -> None:
         total += one
         print(
             f"{seed:4}  {one.edges:5}  {one.right:5}  {one.undecided:9}  {one.wrong:5}  {one.false:5}  "
-            f"{one.sure_and_wrong:14}  {'yes' if one.stranger_alone else 'NO':>14}  {'yes' if one.orphan_alone else 'NO':>12}",
+            f"{one.sure_and_wrong:14}  {_yes(one.stranger_alone):>14}  {_yes(one.orphan_alone):>12}",
             flush=True,
         )
     print(f"\nparent, direction and relation right: {_rate(total.right, total.edges)} (Wilson 95 %)")
