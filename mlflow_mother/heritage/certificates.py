@@ -104,8 +104,13 @@ _FLOATING = (Role.MATRIX, Role.BIAS, Role.GAIN)
 
 
 def _cast(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Iterator[Certificate]:
-    samples = list(_samples(parent, child, pair, _FLOATING))
-    changed = [(n, before, after) for n, before, after in samples if not np.array_equal(before, after)]
+    on_some_grid = child.stats["mantissa"][pair.b] <= max(grid.mantissa for grid in GRIDS)
+    changed = []
+    for n, before, after in _samples(parent, child, pair, _FLOATING):
+        if not np.array_equal(before, after):
+            if not on_some_grid[n]:
+                return
+            changed.append((n, before, after))
     if not changed:
         yield from _cast_from_double(parent, child, pair)
         return
