@@ -60,7 +60,12 @@ class Delivery:
     def mark(self, version: RegisteredVersion, status: Status, reason: str = "") -> None:
         """Writes the tags of a version that has no lineage."""
         if self.settings.write_tags:
-            write_tags(self.registry, version, TagSet.of_status(version.ref, status, reason))
+            self.write_tags(version, TagSet.of_status(version.ref, status, reason))
+
+    def write_tags(self, version: RegisteredVersion, tags: TagSet) -> bool:
+        """Makes a version's tags say this; whether anything had to be written."""
+        with self.store.turn():
+            return write_tags(self.registry, version, tags)
 
     def deliver(self, refs: Collection[ModelVersionRef] | None = None) -> int:
         """Writes back everything that is pending; returns how many write-backs were made.
@@ -101,7 +106,7 @@ class Delivery:
             if target == "artifacts":
                 self._write_artifacts(version, result.lineage)
             else:
-                write_tags(self.registry, version, TagSet.of_lineage(ref, result.lineage))
+                self.write_tags(version, TagSet.of_lineage(ref, result.lineage))
             self.store.mark_written(ref, result.number, target)
         except OutOfTimeError:
             raise

@@ -15,7 +15,6 @@ from mlflow_mother.heritage import ENGINE
 from mlflow_mother.registry.connection import Registry
 from mlflow_mother.registry.tags import TagSet, speak_of
 from mlflow_mother.registry.versions import RegisteredVersion, list_versions
-from mlflow_mother.registry.write_back import write_tags
 from mlflow_mother.service.reading import open_files
 from mlflow_mother.service.worker import Worker
 from mlflow_mother.settings import Settings
@@ -195,7 +194,7 @@ class Reconciler:
                 else TagSet.of_status(version.ref, known.status, known.reason)
             )
             try:
-                done += write_tags(self.registry, version, tags)
+                done += self.worker.delivery.write_tags(version, tags)
             except MotherError:
                 continue
         return done

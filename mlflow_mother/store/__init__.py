@@ -11,7 +11,8 @@
 * ``delivery``: bringing results to MLflow and to whoever is notified.
 
 Below them: ``tables`` (all prefixed ``mother_``), ``schema`` and ``migrations`` (an alembic environment of its own),
-``database`` (connections, and the two kinds of write transaction). Records come out, never rows or sessions.
+``database`` (connections, and the two kinds of write transaction), ``turns`` (courtesy to MLflow in a SQLite file that
+the two share). Records come out, never rows or sessions.
 """
 
 from mlflow_mother.store.records import (

@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from mlflow_mother.errors import StoreError
+from mlflow_mother.store import turns
 
 BUSY_SECONDS = 30
 """How long a writer waits for another before it gives up."""
@@ -78,12 +80,27 @@ class Database:
         Raises:
             StoreError: The database cannot be reached or written.
         """
-        with self._explained(), self.engine.connect() as plain:
+        with self.turn(), self._explained(), self.engine.connect() as plain:
             connection = plain.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             with connection.begin():
                 if self.dialect == "postgresql":
                     _take_turns(connection, alone)
                 yield connection
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """A time in which no other of Mother's processes writes to a SQLite file that MLflow writes to as well."""
+        if self.file is None or not self._is_guest:
+            yield
+            return
+        with turns.turn(self.file):
+            yield
+
+    @cached_property
+    def _is_guest(self) -> bool:
+        """Whether others write to this SQLite file: Mother's own ones are in write-ahead mode."""
+        with self._explained(), self.engine.connect() as connection:
+            return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar()) != "wal"
 
     def now(self, connection: Connection) -> float:
         """Unix seconds by the clock that all of the database's users share."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from types import TracebackType
 
 from mlflow_mother.errors import StoreError
@@ -79,6 +80,13 @@ class Store(WorkQueue, Versions, Fingerprints, Comparisons, Inferences, Kinship,
     def purge(self) -> None:
         """Drops all of Mother's tables, and no others. The store cannot be used afterwards."""
         schema.drop(self._database)
+
+    def turn(self) -> AbstractContextManager[None]:
+        """For writes of MLflow's that Mother asks for: a time in which none of Mother's own gets in the way.
+
+        Nothing of the store's may be written within it.
+        """
+        return self._database.turn()
 
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""

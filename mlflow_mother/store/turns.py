@@ -1,0 +1,57 @@
+"""Keeps Mother from crowding MLflow out of a SQLite file that the two share.
+
+SQLite lets one process write at a time, and the others poll for the lock with no regard to who came first. Eight
+processes full of Mother's small transactions can keep one of MLflow's own waiting until it gives up. So Mother's
+processes take turns with each other first, and each turn ends with a pause as long as the turn: of all the time, at
+least half is left to MLflow.
+
+The turns are about courtesy alone. Where they cannot be had (no ``fcntl``, no temporary folder), nothing waits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+LONGEST_PAUSE = 0.1
+"""Seconds: SQLite's pollers look again at least this often."""
+
+
+@contextmanager
+def turn(file: Path) -> Iterator[None]:
+    """Waits until no other of Mother's processes (or threads) writes to a SQLite file, and holds them off.
+
+    Args:
+        file: The database. A turn must not be taken within another.
+    """
+    handle = _open(file)
+    try:
+        if handle is not None and fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        began = time.monotonic()
+        yield
+        if handle is not None:
+            time.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _open(file: Path) -> int | None:
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir(), f"mlflow-mother-{user}")
+    name = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:24]
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    return None
