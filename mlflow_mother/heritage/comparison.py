@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -91,6 +92,33 @@ class Comparison(Record):
                 "certificates": tuple(certificate.swapped() for certificate in self.certificates),
             }
         )
+
+
+class ComparisonTable(Mapping[tuple[str, str], Comparison]):
+    """Comparisons by ordered pair of ids: each is kept from one side, and turned when it is wanted from the other."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], Comparison] = {}
+
+    def keep(self, first: str, second: str, comparison: Comparison) -> None:
+        """Adds the comparison of a pair."""
+        self._kept[first, second] = comparison
+
+    def either(self, first: str, second: str) -> Comparison | None:
+        """The comparison of a pair from whichever side it is kept, for what does not depend on the side."""
+        return self._kept.get((first, second)) or self._kept.get((second, first))
+
+    def __getitem__(self, pair: tuple[str, str]) -> Comparison:
+        kept = self._kept.get(pair)
+        return kept if kept is not None else self._kept[pair[::-1]].swapped()
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for first, second in self._kept:
+            yield first, second
+            yield second, first
+
+    def __len__(self) -> int:
+        return 2 * len(self._kept)
 
 
 def compare(first: Fingerprint, second: Fingerprint) -> Comparison:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage.certificates import PROOF
-from mlflow_mother.heritage.comparison import Comparison
+from mlflow_mother.heritage.comparison import Comparison, ComparisonTable
 from mlflow_mother.heritage.merges import Merge, find_merge
 from mlflow_mother.heritage.relation import classify
 from mlflow_mother.heritage.topology import best_forest, edge_probabilities
@@ -58,7 +58,7 @@ class Family:
     Attributes:
         members: Ids, sorted.
         models: Fingerprints by id.
-        table: Comparisons by ordered pair of ids.
+        table: Comparisons of pairs of ids.
         times: Registration times by id.
         declared: Declared parents by id.
         extra_evidence: More evidence on a directed pair.
@@ -67,7 +67,7 @@ class Family:
 
     members: Sequence[str]
     models: Mapping[str, Fingerprint]
-    table: Mapping[tuple[str, str], Comparison]
+    table: ComparisonTable
     times: Mapping[str, float]
     declared: Mapping[str, Sequence[str]]
     extra_evidence: Callable[[Fingerprint, Fingerprint], Iterable[Evidence]] | None
@@ -77,17 +77,26 @@ class Family:
         """The comparison of two members by position, from the first one's side."""
         return self.table.get((self.members[first], self.members[second]))
 
+    def either(self, first: int, second: int) -> Comparison | None:
+        """The same from whichever side it was made."""
+        return self.table.either(self.members[first], self.members[second])
+
+    def _of_pairs(self, value: Callable[[Comparison], float], *, alone: float) -> Floats:
+        """A symmetric value of all pairs, shape ``(n, n)``; ``alone`` on the diagonal and where none was compared."""
+        count = len(self.members)
+        found = np.full((count, count), alone)
+        for i, j in combinations(range(count), 2):
+            pair = self.either(i, j)
+            if pair is not None:
+                found[i, j] = found[j, i] = value(pair)
+        return found
+
     @cached_property
     def distance(self) -> Floats:
         """Relative squared distances, shape ``(n, n)``; infinite where a pair was not compared or is unrelated."""
-        count = len(self.members)
-        found = np.full((count, count), np.inf)
-        for i in range(count):
-            for j in range(count):
-                pair = self.pair(i, j)
-                if pair is not None and pair.related > 0:
-                    found[i, j] = max(pair.distance, _LEAST_DISTANCE)
-        return found
+        return self._of_pairs(
+            lambda pair: max(pair.distance, _LEAST_DISTANCE) if pair.related > 0 else np.inf, alone=np.inf
+        )
 
     @cached_property
     def posterior(self) -> Floats:
@@ -105,16 +114,12 @@ class Family:
     @cached_property
     def related(self) -> Floats:
         """Probability that each pair is related at all, shape ``(n, n)``."""
-        count = len(self.members)
-        pairs = [[self.pair(i, j) for j in range(count)] for i in range(count)]
-        return np.array([[0.0 if pair is None else pair.related for pair in row] for row in pairs])
+        return self._of_pairs(lambda pair: pair.related, alone=0.0)
 
     @cached_property
     def identical(self) -> Floats:
         """Number of identical tensors of each pair, shape ``(n, n)``."""
-        count = len(self.members)
-        pairs = [[self.pair(i, j) for j in range(count)] for i in range(count)]
-        return np.array([[0.0 if pair is None else float(pair.identical) for pair in row] for row in pairs])
+        return self._of_pairs(lambda pair: float(pair.identical), alone=0.0)
 
     @cached_property
     def proven(self) -> dict[int, int]:
@@ -122,7 +127,8 @@ class Family:
         found: dict[int, int] = {}
         for child in range(len(self.members)):
             for parent in np.argsort(self.distance[:, child], kind="stable"):
-                pair = self.pair(int(parent), child)
+                either = self.either(int(parent), child)
+                pair = self.pair(int(parent), child) if either and either.certificates else None
                 if pair and any(item.forward and item.log_odds >= PROOF for item in pair.certificates):
                     found[child] = int(parent)
                     break

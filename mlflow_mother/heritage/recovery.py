@@ -11,7 +11,7 @@ import numpy as np
 from mlflow_mother.fingerprint.coarse import coarse_vector
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage.adapters import adapter_edges
-from mlflow_mother.heritage.comparison import ENGINE, Comparison, compare
+from mlflow_mother.heritage.comparison import ENGINE, Comparison, ComparisonTable, compare
 from mlflow_mother.heritage.family import Family, family_edges
 from mlflow_mother.heritage.relation import Finding, classify
 from mlflow_mother.types import Edge, Evidence, ModelTree, Node, Relation
@@ -122,18 +122,17 @@ def _compare_all(
     models: Mapping[str, Fingerprint],
     cache: Cache,
     progress: Callable[[int, int], None] | None,
-) -> dict[tuple[str, str], Comparison]:
-    """Comparisons of all pairs worth it, in both directions, by ids."""
+) -> ComparisonTable:
+    """Comparisons of all pairs worth it, by ids."""
     pairs = [pair for group in groups for pair in _pairs(group, models)]
-    table: dict[tuple[str, str], Comparison] = {}
+    table = ComparisonTable()
     for done, (i, j) in enumerate(pairs):
         one, other = sorted((i, j), key=lambda m: models[m].digest)
         key = models[one].digest, models[other].digest
         known = cache.get(key)
         if known is None or known.engine != ENGINE:
             known = cache[key] = compare(models[one], models[other])
-        table[one, other] = known
-        table[other, one] = known.swapped()
+        table.keep(one, other, known)
         if progress:
             progress(done + 1, len(pairs))
     return table
@@ -148,10 +147,13 @@ def _pairs(ids: Sequence[str], models: Mapping[str, Fingerprint]) -> list[tuple[
     return [(ids[i], ids[j]) for i, j in close.tolist()]
 
 
-def _families(ids: Sequence[str], table: Mapping[tuple[str, str], Comparison]) -> list[list[str]]:
+def _families(ids: Sequence[str], table: ComparisonTable) -> list[list[str]]:
     graph: nx.Graph[str] = nx.Graph()
     graph.add_nodes_from(ids)
-    graph.add_edges_from(pair for pair, comparison in table.items() if comparison.related >= LEAST_RELATED)
+    for one, other in table:
+        comparison = table.either(one, other)
+        if comparison is not None and comparison.related >= LEAST_RELATED:
+            graph.add_edge(one, other)
     return sorted(sorted(members) for members in nx.connected_components(graph) if len(members) > 1)
 
 

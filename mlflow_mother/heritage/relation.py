@@ -25,6 +25,7 @@ FROZEN_SHARE = 0.1
 """Least share of untouched tensors in a partial fine-tune; fewer are tables that no training touches."""
 
 _RANKED_TENSORS = 32
+_RANKED_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,16 @@ def update_rank(parent: Fingerprint, child: Fingerprint) -> int | None:
         if full >= 4:
             updates.append(child.sketch_of(j).astype(np.float64) - parent.sketch_of(i))
             ends.append(full)
-    singular = np.linalg.svd(np.stack(updates), compute_uv=False) if updates else ()
-    ranks = [_gap(values[:full]) for values, full in zip(singular, ends, strict=True)]
-    low = [rank for rank in ranks if rank is not None]
-    if not low or len(low) < LOW_RANK_SHARE * len(ranks):
-        return None
-    return Counter(low).most_common(1)[0][0]
+    ranks: list[int | None] = []
+    for some in range(0, len(updates), _RANKED_AT_ONCE):
+        singular = np.linalg.svd(np.stack(updates[some : some + _RANKED_AT_ONCE]), compute_uv=False)
+        ranks += [
+            _gap(values[:full]) for values, full in zip(singular, ends[some : some + _RANKED_AT_ONCE], strict=True)
+        ]
+        if len(updates) - ranks.count(None) < LOW_RANK_SHARE * len(updates):
+            return None
+    low = Counter(rank for rank in ranks if rank is not None)
+    return low.most_common(1)[0][0] if low else None
 
 
 def _gap(singular: np.ndarray) -> int | None:
