@@ -104,11 +104,12 @@ class Family:
         count = len(self.members)
         found = np.full((count, count, 3), 1 / 3)
         for i, j in combinations(range(count), 2):
-            pair = self.pair(i, j)
+            pair = self.either(i, j)
             if pair is not None:
-                ancestor, descendant, siblings = pair.hypotheses.shifted(self._outside(i, j)).posterior()
-                found[i, j] = ancestor, descendant, siblings
-                found[j, i] = descendant, ancestor, siblings
+                one, other = (i, j) if pair.first == self.models[self.members[i]].digest else (j, i)
+                ancestor, descendant, siblings = pair.hypotheses.shifted(self._outside(one, other)).posterior()
+                found[one, other] = ancestor, descendant, siblings
+                found[other, one] = descendant, ancestor, siblings
         return found
 
     @cached_property

@@ -165,12 +165,16 @@ def _median(values: Floats) -> float:
 
 
 def weigh(projections: tuple[Projection, ...]) -> Hypotheses:
-    """Student-t likelihoods of the slopes 0 (ancestor), 1 (descendant) and those of siblings, over all groups."""
-    total = np.zeros(len(_SLOPES))
-    for group in projections:
-        freedom = max(1, group.tensors - 2)
-        scale = math.hypot(group.error, SLOPE_MISFIT[group.role])
-        total += EVIDENCE_SHARE * _student((group.slope - _SLOPES) / scale, freedom)
+    """Student-t likelihoods of the slopes 0 (ancestor), 1 (descendant) and those of siblings, over all groups.
+
+    Without the distributions' normalising factors, which the three hypotheses have in common.
+    """
+    if not projections:
+        return Hypotheses(ancestor=0.0, descendant=0.0, siblings=0.0)
+    groups = [(g.slope, math.hypot(g.error, SLOPE_MISFIT[g.role]), max(1, g.tensors - 2)) for g in projections]
+    slope, scale, freedom = np.array(groups).T[:, :, None]
+    z2 = ((slope - _SLOPES) / scale) ** 2
+    total = EVIDENCE_SHARE * (-(freedom + 1) / 2 * np.log1p(z2 / freedom)).sum(axis=0)
     return Hypotheses(
         ancestor=float(total[0]),
         descendant=float(total[1]),
@@ -182,11 +186,6 @@ def _log_sum(logs: Sequence[float]) -> float:
     """Logarithm of the sum of exponentials; for a few floats, scipy's costs 100 times as much."""
     largest = max(logs)
     return largest + math.log(sum(math.exp(log - largest) for log in logs))
-
-
-def _student(z: Floats, freedom: int) -> Floats:
-    constant = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - 0.5 * math.log(freedom * math.pi)
-    return np.asarray(constant - (freedom + 1) / 2 * np.log1p(z**2 / freedom))
 
 
 def interval(group: Projection, level: float = 0.95) -> float:

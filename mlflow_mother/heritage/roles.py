@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -35,12 +36,24 @@ class Role(IntEnum):
     """Without a say: running statistics, counters, index tables, constants, tensors mostly of NaN or infinities."""
 
 
+_known: WeakKeyDictionary[Fingerprint, npt.NDArray[np.int8]] = WeakKeyDictionary()
+"""Roles of the fingerprints in use: one is compared with many others."""
+
+
 def roles(fingerprint: Fingerprint) -> npt.NDArray[np.int8]:
     """Role of each tensor, shape ``(T,)``, from its dtype, shape and values, and from its name only for known buffers.
 
     Values rather than names tell a gain from a bias, so that renaming a network's tensors changes nothing: a gain's
     mean is near 1 and carries at least three quarters of its energy.
     """
+    found = _known.get(fingerprint)
+    if found is None:
+        found = _known[fingerprint] = _roles(fingerprint)
+        found.setflags(write=False)
+    return found
+
+
+def _roles(fingerprint: Fingerprint) -> npt.NDArray[np.int8]:
     stats = fingerprint.stats
     count = np.maximum(stats["count"], 1)
     mean = stats["sum"] / count
