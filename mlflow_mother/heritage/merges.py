@@ -127,12 +127,17 @@ def _common_values(ids: Sequence[str], models: Mapping[str, Fingerprint]) -> Flo
     starts = np.cumsum(lengths) - lengths
     within = np.arange(lengths.sum()) - np.repeat(starts, lengths)
     values = np.empty((len(ids), len(within)))
+    first = index = np.zeros(0, np.int64)
     for row, m, own in zip(values, ids, places, strict=True):
-        row[:] = models[m].sample[np.repeat(models[m].sample_offsets[own], lengths) + within]
+        offsets = models[m].sample_offsets[own]
+        if not np.array_equal(offsets, first):
+            first, index = offsets, np.repeat(offsets, lengths) + within
+        row[:] = models[m].sample[index]
     energy = np.repeat(np.add.reduceat(values[0] ** 2, starts), lengths)
     if not energy.all():
         values, energy = values[:, energy > 0], energy[energy > 0]
-    return values / np.sqrt(energy) if len(energy) else None
+    values /= np.sqrt(energy)
+    return values if len(energy) else None
 
 
 def _places(reference: Fingerprint, model: Fingerprint) -> npt.NDArray[np.int64]:
