@@ -5,6 +5,7 @@ MLflow's errors do not leave the package; they become :class:`RegistryError` and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -133,14 +134,13 @@ class Registry:
             RegistryError: The address has another form.
             NotFoundError: No such alias.
         """
-        path = uri.removeprefix("models:/")
-        name, slash, version = path.rpartition("/")
-        if slash and name and version.isdigit():
-            return self.ref(name, int(version))
-        name, at, alias = path.rpartition("@")
-        if at and name and alias and "/" not in path:
+        version = re.fullmatch(r"models:/([^/@]+)/(\d+)", uri)
+        if version:
+            return self.ref(version.group(1), int(version.group(2)))
+        alias = re.fullmatch(r"models:/([^/@]+)@([^/@]+)", uri)
+        if alias:
             with mlflow_errors(f"Alias {uri} could not be resolved"):
-                return self.ref(name, self.client.get_model_version_by_alias(name, alias).version)
+                return self.ref(alias.group(1), self.client.get_model_version_by_alias(*alias.groups()).version)
         raise RegistryError(f"{uri!r} is not the address of a model version.", "Write models:/name/version.")
 
 

@@ -42,13 +42,13 @@ def test_log_model_with_a_registered_name_is_captured(registry: Bench) -> None:
     info = mlflow.pytorch.log_model(
         torch.nn.Linear(32, 32),
         name="net",
-        registered_model_name="logged",
+        registered_model_name="flavored",
         pip_requirements=["torch"],
         input_example=torch.zeros(1, 32).numpy(),
     )
-    tags = registry.mother("models:/logged/1")
+    tags = registry.mother("models:/flavored/1")
     assert tags["status"] == "done", tags
-    listed = registry.client.list_logged_model_artifacts(info.model_id, "mother/logged/1")
+    listed = registry.client.list_logged_model_artifacts(info.model_id, "mother/flavored/1")
     assert any(item.path.endswith("lineage.json") for item in listed)
 
 
