@@ -77,13 +77,13 @@ class Inference:
         fresh = with_lasting_names(self._recover(models, {uri: other for uri, (other, _) in relatives.items()}))
         known = self._known_edges()
         edges = _merged(ref.uri, fresh, known)
-        nodes = self._nodes(fresh, edges)
+        nodes = _nodes(fresh, edges)
         others = sorted(changed((edge for own in known.values() for edge in own), edges) - {ref.uri})
         subjects = {uri: relatives[uri] for uri in (ref.uri, *others) if uri in relatives}
         lineages = {
             other: lineage_of(uri, held, edges, nodes) for uri, (other, held) in subjects.items() if uri in nodes
         }
-        return Inferred(lineages, frozenset({digest, *digests.values()}))
+        return Inferred(self._completed(lineages, known), frozenset({digest, *digests.values()}))
 
     def named_in_files(self, digest: str) -> tuple[str, ...]:
         """The parents that a model's own files name, as its fingerprint keeps them."""
@@ -154,26 +154,53 @@ class Inference:
         }
 
     def _known_edges(self) -> dict[str, list[Edge]]:
-        """What current inferences say, by the node that says so."""
+        """What current inferences say, by the node that says so; without its evidence, which few of them will need."""
         known: dict[str, list[Edge]] = defaultdict(list)
-        for said in self.store.edges(self.registry):
+        for said in self.store.edges(self.registry, evidence=False):
             known[said.subject.uri].append(said.edge)
         return known
 
-    def _nodes(self, fresh: ModelTree, edges: Iterable[Edge]) -> dict[str, Node]:
-        """Registered nodes by id, with what does not change as others come and go."""
-        known = {node.id: node for node in fresh.nodes if node.kind == "model"}
-        names = {name for edge in edges for name in (edge.parent, edge.child) if is_registered(name)} | set(known)
-        declared = self.store.declared(self.registry)
-        said = {ref.uri: tuple(parent.parent for parent in parents) for ref, parents in declared.items()}
+    def _completed(
+        self, lineages: Mapping[ModelVersionRef, Lineage], known: Mapping[str, list[Edge]]
+    ) -> dict[ModelVersionRef, Lineage]:
+        """Lineages with the evidence of edges that were known before, and with every node's declared parents."""
+        shown = {edge for lineage in lineages.values() for edge in map(id, lineage.edges)}
+        sayers = {id(edge): uri for uri, own in known.items() for edge in own if id(edge) in shown}
+        refs = [self._ref(uri) for uri in sorted(set(sayers.values()))]
+        said = {(e.subject.uri, e.parent, e.child): e.edge.evidence for e in self.store.edges(self.registry, refs)}
+        names = {node.id for lineage in lineages.values() for node in lineage.nodes if is_registered(node.id)}
+        stated = self.store.declared(self.registry, [self._ref(name) for name in sorted(names)])
+        declared = {ref.uri: tuple(parent.parent for parent in parents) for ref, parents in stated.items()}
+
+        def edge_of(edge: Edge) -> Edge:
+            sayer = sayers.get(id(edge))
+            if sayer is None:
+                return edge
+            return edge.model_copy(update={"evidence": said.get((sayer, edge.parent, edge.child), ())})
+
+        def node_of(node: Node) -> Node:
+            return node.model_copy(update={"declared_parents": declared.get(node.id, ())})
+
         return {
-            name: known.get(name, Node(id=name)).model_copy(update={"declared_parents": said.get(name, ())})
-            for name in names
+            ref: lineage.model_copy(
+                update={
+                    "edges": tuple(map(edge_of, lineage.edges)),
+                    "nodes": tuple(node_of(node) if is_registered(node.id) else node for node in lineage.nodes),
+                }
+            )
+            for ref, lineage in lineages.items()
         }
 
     def _ref(self, uri: str) -> ModelVersionRef:
         name, _, version = uri.removeprefix("models:/").rpartition("/")
         return ModelVersionRef(registry=self.registry, name=name, version=version)
+
+
+def _nodes(fresh: ModelTree, edges: Iterable[Edge]) -> dict[str, Node]:
+    """Registered nodes by id."""
+    nodes = {node.id: node for node in fresh.nodes if node.kind == "model"}
+    names = {name for edge in edges for name in (edge.parent, edge.child)} - set(nodes)
+    return nodes | {name: Node(id=name) for name in names if is_registered(name)}
 
 
 def _merged(subject: str, fresh: ModelTree, known: Mapping[str, list[Edge]]) -> list[Edge]:

@@ -21,10 +21,19 @@ _Step = Callable[[Connection, Collection[ModelVersionRef]], Iterable[ModelVersio
 class Kinship(Part):
     """Asking for edges, ancestors and descendants."""
 
-    def edges(self, registry: str, subjects: Collection[ModelVersionRef] | None = None) -> tuple[InferredEdge, ...]:
-        """The edges of the current inferences of a registry's versions, or of some of them."""
+    def edges(
+        self, registry: str, subjects: Collection[ModelVersionRef] | None = None, *, evidence: bool = True
+    ) -> tuple[InferredEdge, ...]:
+        """The edges of the current inferences of a registry's versions, or of some of them.
+
+        Args:
+            registry: The registry.
+            subjects: Only what is said of these versions.
+            evidence: Whether the edges carry their evidence; without, a large registry's are read ten times faster.
+        """
+        query = _select_edges(registry, evidence)
         with self._database.read() as connection:
-            found = [_edge_of(row) for row in of_refs(connection, _select_edges(registry), subjects)]
+            found = [_edge_of(row, evidence) for row in of_refs(connection, query, subjects)]
         return tuple(sorted(found, key=lambda edge: (edge.subject.uri, edge.child, edge.parent)))
 
     def children(self, ref: ModelVersionRef) -> tuple[InferredEdge, ...]:
@@ -100,8 +109,9 @@ def heritage_of(lineage: Lineage) -> list[Edge]:
     return found + undecided
 
 
-def _select_edges(registry: str) -> Select[Any]:
-    return select(edges, *REF).join_from(edges, versions).where(versions.c.registry == registry)
+def _select_edges(registry: str, evidence: bool = True) -> Select[Any]:
+    columns = [column for column in edges.columns if evidence or column is not edges.c.evidence]
+    return select(*columns, *REF).join_from(edges, versions).where(versions.c.registry == registry)
 
 
 def _edges_from(connection: Connection, registry: str, refs: Collection[ModelVersionRef]) -> Iterator[InferredEdge]:
@@ -112,7 +122,7 @@ def _edges_from(connection: Connection, registry: str, refs: Collection[ModelVer
         yield from (_edge_of(row) for row in connection.execute(query))
 
 
-def _edge_of(row: AnyRow) -> InferredEdge:
+def _edge_of(row: AnyRow, evidence: bool = True) -> InferredEdge:
     edge = Edge(
         parent=row.parent,
         child=row.child,
@@ -122,6 +132,6 @@ def _edge_of(row: AnyRow) -> InferredEdge:
         direction_probability=row.direction_probability,
         weight=row.weight,
         rank=row.rank,
-        evidence=_evidence.validate_json(row.evidence),
+        evidence=_evidence.validate_json(row.evidence) if evidence else (),
     )
     return InferredEdge(subject=ref_of(row), edge=edge)
