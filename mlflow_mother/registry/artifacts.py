@@ -165,7 +165,7 @@ def version_location(registry: Registry, version: RegisteredVersion) -> str:
         RegistryError: The address leads nowhere.
     """
     with mlflow_errors(f"The artifacts of {version.ref.uri} could not be located"):
-        uri = registry.client.get_model_version_download_uri(version.ref.name, version.ref.version)
+        uri = registry.versions_client.get_model_version_download_uri(version.ref.name, version.ref.version)
         return _follow(registry, uri)
 
 
@@ -221,7 +221,7 @@ def _follow(registry: Registry, uri: str) -> str:
         if scheme == "models" and len(parts) == 1:
             uri = registry.client.get_logged_model(parts[0]).artifact_location
         elif scheme == "models" and len(parts) == 2:
-            uri = registry.client.get_model_version_download_uri(parts[0], parts[1])
+            uri = registry.versions_client.get_model_version_download_uri(parts[0], parts[1])
         elif scheme == "runs" and len(parts) > 1:
             uri = _run_location(registry, parts[0], "/".join(parts[1:]))
         else:

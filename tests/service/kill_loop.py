@@ -33,7 +33,7 @@ STEPS = [
     (delivery, "write_tags"),
 ]
 
-MODELS = {"child": 1, "root": 0, "stranger": 9}
+MODELS = {"child": 1, "root": 0}
 
 
 def arm(kill_at: int) -> None:
@@ -77,8 +77,7 @@ def in_child(work: Callable[[], object]) -> bool:
 def fill(folder: Path) -> None:
     root = network(0, width=48, layers=3)
     for name, seed in MODELS.items():
-        weights = root if seed == 0 else finetuned(root, 1) if seed == 1 else network(seed, width=48, layers=3)
-        written = write_model(folder / "models" / name, weights)
+        written = write_model(folder / "models" / name, finetuned(root, seed) if seed else root)
         with mlflow.start_run() as run:
             mlflow.MlflowClient().log_artifacts(run.info.run_id, str(written), "model")
         mlflow.register_model(f"runs:/{run.info.run_id}/model", name)

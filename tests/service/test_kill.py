@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 def test_a_kill_at_any_step_is_made_good_by_the_next_reconciliation(tmp_path: Path, empty_database: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", HERE / "kill_loop.py", tmp_path, empty_database, "13"],
+        [sys.executable, "-W", "ignore", HERE / "kill_loop.py", tmp_path, empty_database, "19"],
         env={
             **os.environ,
             "PYTHONPATH": str(HERE.parent / "registry"),
@@ -26,9 +26,9 @@ def test_a_kill_at_any_step_is_made_good_by_the_next_reconciliation(tmp_path: Pa
     )
     assert done.returncode == 0, done.stderr[-3000:]
     outcomes = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert len(outcomes) > 10, "the pipeline has that many steps"
+    assert len(outcomes) > 4, "the pipeline has over a hundred moments, of which every 19th is tried"
     for kill, found in enumerate(outcomes):
-        assert found["statuses"] == ["done"] * 4, (kill, found)
+        assert found["statuses"] == ["done"] * 3, (kill, found)
         assert found["left"] == [0, 0, 0], (kill, found)
         assert found["unwritten"] == 0, (kill, found)
         assert found["tags"] == outcomes[-1]["tags"], (kill, found)
