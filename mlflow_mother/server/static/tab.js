@@ -1,0 +1,1 @@
+// The Lineage tab on MLflow's registered-model and model-version pages.
