@@ -8,7 +8,8 @@
 * ``comparisons``: the cache of pairwise comparisons;
 * ``inferences`` and ``kinship``: what the weights say, its history, and who descends from whom;
 * ``statements``: what metadata and people say;
-* ``delivery``: bringing results to MLflow and to whoever is notified.
+* ``delivery``: bringing results to MLflow and to whoever is notified;
+* ``leases``: which of several processes does what only one shall do.
 
 Below them: ``tables`` (all prefixed ``mother_``), ``schema`` and ``migrations`` (an alembic environment of its own),
 ``database`` (connections, and the two kinds of write transaction), ``turns`` (courtesy to MLflow in a SQLite file that
@@ -25,6 +26,7 @@ from mlflow_mother.store.records import (
     Inference,
     InferredEdge,
     Kin,
+    Lease,
     Registration,
     StoredFingerprint,
     StoredVersion,
@@ -42,6 +44,7 @@ __all__ = [
     "Inference",
     "InferredEdge",
     "Kin",
+    "Lease",
     "Registration",
     "Store",
     "StoredFingerprint",

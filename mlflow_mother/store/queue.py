@@ -100,6 +100,14 @@ class WorkQueue(Part):
             )
         return tuple(_claim(row, owner, token, until) for row in due)
 
+    def due(self) -> frozenset[str]:
+        """Registries with work that could be claimed now: one cheap question, for whoever waits for work."""
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            free = or_(work.c.lease_until.is_(None), work.c.lease_until <= now)
+            query = select(versions.c.registry).join_from(work, versions).distinct()
+            return frozenset(connection.scalars(query.where(free, work.c.not_before <= now, ~versions.c.ignored)))
+
     def heartbeat(self, claim: Claim, lease_seconds: float) -> bool:
         """Prolongs a claim.
 

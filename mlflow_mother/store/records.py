@@ -255,3 +255,20 @@ class Counts:
     queued: int
     claimed: int
     unnotified: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A name that one process at a time holds.
+
+    Attributes:
+        name: What is held.
+        owner: Who took it last.
+        renewed_at: When its holder was last heard of, in unix seconds.
+        held: Whether it still holds it.
+    """
+
+    name: str
+    owner: str
+    renewed_at: float
+    held: bool

@@ -14,7 +14,7 @@ from mlflow_mother.errors import SchemaOutdatedError
 from mlflow_mother.store import tables
 from mlflow_mother.store.database import Database
 
-REVISION = "0001"
+REVISION = "0002"
 """The revision that this release needs: the head of ``migrations/``."""
 
 VERSION_TABLE = "mother_alembic_version"

@@ -179,3 +179,13 @@ write_backs = Table(
     Column("written_at", Double, nullable=False),
 )
 """Which inference MLflow's tags and artifacts show."""
+
+leases = Table(
+    "mother_leases",
+    metadata,
+    Column("name", Text, primary_key=True, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("renewed_at", Double, nullable=False),
+    Column("until", Double, nullable=False),
+)
+"""Who of all processes may do what only one shall do."""
