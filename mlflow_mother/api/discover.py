@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 from mlflow_mother.errors import WeightsError
 from mlflow_mother.weights.formats import format_of
 from mlflow_mother.weights.layout import is_training_state
-from mlflow_mother.weights.model import LocalFiles, WeightReader
+from mlflow_mother.weights.model import LocalFiles, WeightReader, linked_folder
 
 MAX_DEPTH = 32
 """Deepest folder that is looked into; collections of checkpoints stay under ten."""
@@ -44,8 +45,8 @@ class LocalModel:
 
     @property
     def files(self) -> LocalFiles:
-        """The model's files."""
-        return LocalFiles(self.path, self.id)
+        """The model's files; the user's own, so links count wherever they lead."""
+        return LocalFiles(self.path, self.id, follow_links_out=True)
 
 
 def find_models(paths: Sequence[str], readers: Sequence[WeightReader] = ()) -> list[LocalModel]:
@@ -79,7 +80,7 @@ def _in_folder(given: str, readers: Sequence[WeightReader]) -> Iterator[LocalMod
     root = Path(given)
     if not root.is_dir():
         raise WeightsError(f"There is no file or folder {given!r}.", "Check the path.")
-    models = list(_walk(root, loose=True, readers=readers))
+    models = _walk(root, readers)
     if not models:
         raise WeightsError(
             f"The folder {given!r} holds no weights that Mother reads.",
@@ -91,27 +92,74 @@ def _in_folder(given: str, readers: Sequence[WeightReader]) -> Iterator[LocalMod
         yield LocalModel(given if inside == "." else f"{base}/{inside}".replace("//", "/"), model)
 
 
-def _walk(folder: Path, *, loose: bool, readers: Sequence[WeightReader], depth: int = 0) -> Iterator[Path]:
-    """Yields the folder itself or the models inside; ``loose`` files count unless they lie in a model."""
+@dataclass(frozen=True)
+class _Folder:
+    """A folder to look into.
+
+    Attributes:
+        path: Where it is, as the user would write it.
+        way: Real paths of itself, last, and of the folders above it up to the given one.
+        loose: Whether weight files in it are models of their own; not inside of a model directory.
+    """
+
+    path: Path
+    way: tuple[Path, ...]
+    loose: bool
+
+
+def _walk(root: Path, readers: Sequence[WeightReader]) -> list[Path]:
+    """The folder itself or the models inside, by path.
+
+    Links are followed, to places outside as well. What the folder holds under a path of its own counts only there,
+    and a folder that several links lead to counts once.
+    """
+    models: list[Path] = []
+    files: list[Path] = []
+    entered: set[Path] = set()
+    folders, linked = [_Folder(root, (Path(os.path.realpath(root)),), loose=True)], deque[_Folder]()
+    while folders or linked:
+        folder = folders.pop() if folders else linked.popleft()
+        if folder.way[-1] in entered:
+            continue
+        entered.add(folder.way[-1])
+        entries = _entries(folder.path)
+        names = [entry.name for entry in entries if _is_file(entry)]
+        whole = not _WHOLE.isdisjoint(names)
+        model = whole or _is_model(names)
+        if model:
+            models.append(folder.path)
+        if whole:
+            continue
+        loose = folder.loose and not model
+        for entry in entries:
+            if len(folder.way) <= MAX_DEPTH and entry.is_dir(follow_symlinks=False):
+                folders.append(_Folder(Path(entry.path), (*folder.way, folder.way[-1] / entry.name), loose))
+            elif len(folder.way) <= MAX_DEPTH and (real := linked_folder(entry, folder.way)):
+                linked.append(_Folder(Path(entry.path), (*folder.way, real), loose))
+            elif loose and _is_file(entry) and _is_weight_file(Path(entry.path), readers):
+                files.append(Path(entry.path))
+    return sorted([*models, *_without_aliases(files)], key=lambda path: path.parts)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
         raise WeightsError(f"The folder {str(folder)!r} cannot be read: {error.strerror}.", "Name another.") from error
-    names = [entry.name for entry in entries if entry.is_file()]
-    whole = not _WHOLE.isdisjoint(names)
-    model = whole or _is_model(names)
-    if model:
-        yield folder
-    if whole:
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            if depth < MAX_DEPTH:
-                yield from _walk(Path(entry.path), loose=loose and not model, readers=readers, depth=depth + 1)
-        elif loose and not model and entry.is_file() and _is_weight_file(Path(entry.path), readers):
-            yield Path(entry.path)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
+
+
+def _without_aliases(files: Sequence[Path]) -> list[Path]:
+    """The files without links to others of them (``last.ckpt -> epoch=3.ckpt``)."""
+    own = {os.path.realpath(path) for path in files if not path.is_symlink()}
+    return [path for path in files if not path.is_symlink() or os.path.realpath(path) not in own]
 
 
 def _is_model(names: Sequence[str]) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -92,15 +93,19 @@ class ModelFiles(Protocol):
 class LocalFiles:
     """A file or folder on this machine as :class:`ModelFiles`.
 
-    Links that lead out of the folder are not followed: a model cannot make Mother read another file.
+    Files are listed once, when they are first asked for.
 
     Attributes:
         root: The folder, or the one file.
         id: What to call it in messages.
+        follow_links_out: Whether links that lead out of the folder count. True only for what the user names on the
+            user's own machine, such as a snapshot in Hugging Face's cache. False for what somebody registered: such a
+            model must not make Mother read another file.
     """
 
     root: Path
     id: str = ""
+    follow_links_out: bool = False
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -112,22 +117,7 @@ class LocalFiles:
         Raises:
             UnsafeFileError: There are far more files, or deeper folders, than a model has.
         """
-        if self.root.is_file():
-            return {self.root.name: self.root.stat().st_size}
-        base = self.root.resolve()
-        found: dict[str, int] = {}
-        folders = [("", 0)]
-        while folders:
-            folder, depth = folders.pop()
-            for entry in _entries(self.root / folder):
-                path = f"{folder}{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    self._check(len(found) + len(folders), depth)
-                    folders.append((f"{path}/", depth + 1))
-                elif (length := _length(entry, base)) is not None:
-                    self._check(len(found), depth)
-                    found[path] = length
-        return dict(sorted(found.items()))
+        return self._sizes
 
     @contextmanager
     def local(self, path: str, /) -> Iterator[Path]:
@@ -136,26 +126,76 @@ class LocalFiles:
         Raises:
             WeightsError: The path is not one of the model's files.
         """
-        if path not in self.sizes():
+        found = self.root if self.root.is_file() else self.root / path
+        # A file may have become a link since it was listed.
+        if path not in self._sizes or not (found == self.root or self._is_allowed(os.path.realpath(found))):
             raise WeightsError(f"Model {self.id} has no file {path!r}.", "Check the path.")
-        yield self.root if self.root.is_file() else self.root / path
+        yield found
 
-    def _check(self, count: int, depth: int) -> None:
-        if count >= limits.FILES or depth >= limits.FOLDERS_DEEP:
-            raise UnsafeFileError(
-                f"{self.id} holds more than {limits.FILES} files, or folders deeper than {limits.FOLDERS_DEEP}.",
-                "Register or name the model's own folder.",
-            )
+    @cached_property
+    def _base(self) -> Path:
+        return Path(os.path.realpath(self.root))
+
+    @cached_property
+    def _sizes(self) -> Mapping[str, int]:
+        if self.root.is_file():
+            return {self.root.name: self.root.stat().st_size}
+        found: dict[str, int] = {}
+        # Of each folder to do its relative path, and the real paths of itself and of all folders above.
+        folders: list[tuple[str, tuple[Path, ...]]] = [("", (self._base,))]
+        seen = 0
+        while folders:
+            folder, way = folders.pop()
+            for entry in _entries(self.root / folder):
+                path = f"{folder}{entry.name}"
+                if below := self._entered(entry, way):
+                    folders.append((f"{path}/", (*way, below)))
+                elif (length := self._length(entry)) is not None:
+                    found[path] = length
+                else:
+                    continue
+                seen += 1
+                if seen > limits.FILES or len(way) > limits.FOLDERS_DEEP:
+                    raise UnsafeFileError(
+                        f"{self.id} holds more than {limits.FILES} files, or folders deeper than "
+                        f"{limits.FOLDERS_DEEP}.",
+                        "Register or name the model's own folder.",
+                    )
+        return dict(sorted(found.items()))
+
+    def _entered(self, entry: os.DirEntry[str], way: tuple[Path, ...]) -> Path | None:
+        """The real path of a folder to look into; None for what is no folder, not allowed, or a loop."""
+        if entry.is_dir(follow_symlinks=False):
+            return way[-1] / entry.name
+        return linked_folder(entry, way) if self.follow_links_out else None
+
+    def _length(self, entry: os.DirEntry[str]) -> int | None:
+        """Length of a regular file; None for anything else, for links that do not count, and for what is gone."""
+        try:
+            facts = entry.stat()
+            allowed = not entry.is_symlink() or self._is_allowed(os.path.realpath(entry.path))
+        except OSError:
+            return None
+        return facts.st_size if allowed and stat.S_ISREG(facts.st_mode) else None
+
+    def _is_allowed(self, real: str) -> bool:
+        return self.follow_links_out or Path(real).is_relative_to(self._base)
 
 
-def _length(entry: os.DirEntry[str], base: Path) -> int | None:
-    """Length of a regular file; None for anything else, for links out of ``base``, and for what is gone by now."""
+def linked_folder(entry: os.DirEntry[str], way: Sequence[Path]) -> Path | None:
+    """The real path of the folder that a link leads to, unless it leads back: to a folder on the way, or above one.
+
+    Args:
+        entry: What may be a link to a folder.
+        way: Real paths of the folders on the way to the link.
+    """
     try:
-        facts = entry.stat()
-        inside = not entry.is_symlink() or Path(entry.path).resolve().is_relative_to(base)
-    except OSError:
+        if not (entry.is_symlink() and entry.is_dir()):
+            return None
+        real = Path(entry.path).resolve(strict=True)
+    except (OSError, RuntimeError):  # gone, or a link to itself
         return None
-    return facts.st_size if inside and stat.S_ISREG(facts.st_mode) else None
+    return None if any(folder.is_relative_to(real) for folder in way) else real
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

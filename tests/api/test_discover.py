@@ -91,8 +91,44 @@ def test_trainers_states_and_hidden_folders_are_no_models(folder: Path) -> None:
 
 def test_folders_are_not_followed_without_end(folder: Path) -> None:
     _touch(folder, "c/a.pt", "c/" + "d/" * 500 + "b.pt")
-    (folder / "c" / "loop").symlink_to(folder / "c")
+    for name, target in (("loop", "c"), ("above", "."), ("everything", "/"), ("self", "c/self")):
+        (folder / "c" / name).symlink_to(folder / target)
     assert _ids("c") == ["c/a.pt"]
+
+
+def test_two_folders_that_lead_to_each_other_end(folder: Path) -> None:
+    _touch(folder, "c/a/x.pt", "c/b/y.pt")
+    (folder / "c/a/other").symlink_to("../b")
+    (folder / "c/b/other").symlink_to("../a")
+    assert _ids("c") == ["c/a/x.pt", "c/b/y.pt"]
+
+
+def test_links_lead_to_models_outside_of_the_folder(folder: Path) -> None:
+    _touch(folder, "else/where/a.pt", "else/m/config.json", "else/m/model.safetensors", "other/x.pt", "c/b.pt")
+    (folder / "c/far").symlink_to(folder / "else")
+    (folder / "c/near.pt").symlink_to(folder / "other/x.pt")
+    assert _ids("c") == ["c/b.pt", "c/far/m", "c/far/where/a.pt", "c/near.pt"]
+
+
+def test_what_a_folder_holds_counts_under_its_own_path_whatever_links_name_it(folder: Path) -> None:
+    _touch(folder, "c/checkpoint-5/config.json", "c/checkpoint-5/model.safetensors", "c/z/epoch=3.ckpt")
+    (folder / "c/best").symlink_to("checkpoint-5")
+    (folder / "c/z/best.ckpt").symlink_to("epoch=3.ckpt")
+    assert _ids("c") == ["c/checkpoint-5", "c/z/epoch=3.ckpt"]
+    assert _ids("c/best") == ["c/best"], "unless it is given"
+
+
+def test_each_snapshot_of_hugging_faces_cache_is_a_model(folder: Path) -> None:
+    hub = folder / "hub/models--org--net"
+    _touch(hub, "blobs/1a", "blobs/2b", "refs/main")
+    for revision in ("aaa", "bbb"):
+        snapshot = hub / "snapshots" / revision
+        snapshot.mkdir(parents=True)
+        (snapshot / "config.json").symlink_to("../../blobs/1a")
+        (snapshot / "model.safetensors").symlink_to("../../blobs/2b")
+    at = "hub/models--org--net/snapshots"
+    assert _ids("hub") == _ids("hub", f"{at}/aaa") == [f"{at}/aaa", f"{at}/bbb"]
+    assert find_models([f"{at}/aaa"])[0].files.sizes() == {"config.json": 1, "model.safetensors": 1}
 
 
 def test_a_plugin_reader_adds_formats(folder: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+import mlflow_mother
 from mlflow_mother.fingerprint.format import load
 from mlflow_mother.types import ModelTree, tree_json_schema
 
@@ -91,6 +92,25 @@ def test_tree_in_another_format(run, folder: Path, name: str, beginning: str) ->
     result = run("tree", "c/base.safetensors", "c/tuned.safetensors", "--export", name)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.lstrip().startswith(beginning)
+
+
+def test_snapshots_in_hugging_faces_cache_are_models(run, checkpoints: Path, tmp_path: Path) -> None:
+    hub = tmp_path / "hub"
+    for name in ("base", "tuned"):
+        snapshot = hub / f"models--org--{name}" / "snapshots" / "0123abcd"
+        snapshot.mkdir(parents=True)
+        blobs = snapshot.parents[1] / "blobs"
+        blobs.mkdir()
+        shutil.copy(checkpoints / f"{name}.safetensors", blobs / "1a")
+        (blobs / "2b").write_text("{}")
+        (snapshot / "model.safetensors").symlink_to("../../blobs/1a")
+        (snapshot / "config.json").symlink_to("../../blobs/2b")
+    at = "hub/models--org--{}/snapshots/0123abcd".format
+    result = run("tree", "hub", "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    edges = ModelTree.model_validate_json(result.stdout).edges
+    assert [(edge.parent, edge.child) for edge in edges] == [(at("base"), at("tuned"))]
+    assert mlflow_mother.tree(hub / at("base")[4:], at("tuned")).edges[0].child == at("tuned")
 
 
 def test_an_unknown_export_format_is_refused_before_anything_is_read(run) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from weight_samples import Net, expect, read
 
-from mlflow_mother.errors import CorruptFileError, UnsafeFileError, UnsupportedFormatError
+from mlflow_mother.errors import CorruptFileError, UnsafeFileError, UnsupportedFormatError, WeightsError
 from mlflow_mother.weights import AdapterConfig, LocalFiles, normalise, open_weights
 
 pytestmark = pytest.mark.filterwarnings(
@@ -149,6 +151,42 @@ def test_a_link_out_of_the_model_is_not_followed(folder, tmp_path):
     (folder / "model.safetensors").symlink_to(tmp_path / "secret.safetensors")
     with pytest.raises(UnsupportedFormatError):
         info(folder)
+
+
+def test_a_link_out_counts_where_the_user_says_so(folder, tmp_path):
+    save_file({"w": torch.ones(2)}, tmp_path / "blob")
+    (folder / "model.safetensors").symlink_to(tmp_path / "blob")
+    files = LocalFiles(folder, follow_links_out=True)
+    assert [tensor.name for tensor in open_weights(files).tensors()] == ["w"]
+    for there, back in (("a", "b"), ("b", "a")):
+        (tmp_path / there).mkdir()
+        (tmp_path / there / "back").symlink_to(tmp_path / back)
+        (tmp_path / there / "root").symlink_to("/")
+        (folder / there).symlink_to(tmp_path / there)
+    assert set(replace(files).sizes()) == {"model.safetensors"}, "loops end"
+    (tmp_path / "a" / "x.pt").write_bytes(b"x")
+    assert set(replace(files).sizes()) == {"model.safetensors", "a/x.pt", "b/back/x.pt"}
+
+
+def test_a_file_that_became_a_link_out_is_refused(folder, tmp_path):
+    save_file({"w": torch.ones(2)}, folder / "model.safetensors")
+    files = LocalFiles(folder)
+    assert files.sizes()
+    (folder / "model.safetensors").rename(tmp_path / "secret.safetensors")
+    (folder / "model.safetensors").symlink_to(tmp_path / "secret.safetensors")
+    with pytest.raises(WeightsError, match="has no file"), files.local("model.safetensors"):
+        pass
+
+
+def test_a_folder_is_listed_once_however_many_files_are_read(folder, monkeypatch):
+    tensors = {f"w{index}": torch.ones(2) for index in range(20)}
+    for index, (name, tensor) in enumerate(tensors.items()):
+        save_file({name: tensor}, folder / f"model-{index + 1:05}-of-00020.safetensors")
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scandir(path))
+    assert read(folder).keys() == tensors.keys()
+    assert listed == [folder]
 
 
 # Transformers, PEFT, sentence-transformers
