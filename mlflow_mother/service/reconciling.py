@@ -7,7 +7,7 @@ missing: registered without Mother, interrupted, written into the database by ha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from mlflow_mother.errors import MotherError
@@ -82,6 +82,8 @@ class Reconciler:
         lease_seconds: How long to wait for work that a dead process may have left claimed.
         model: Only this registered model.
         since: Only versions registered at or after this time, in unix seconds.
+        stopping: Whether to end after the version at hand.
+        worked_on: Told of the versions that were just worked on, batch by batch.
     """
 
     registry: Registry
@@ -91,6 +93,8 @@ class Reconciler:
     lease_seconds: float
     model: str | None = None
     since: float | None = None
+    stopping: Callable[[], bool] = lambda: False
+    worked_on: Callable[[Collection[ModelVersionRef]], None] = lambda refs: None
     _known: dict[ModelVersionRef, StoredVersion] = field(default_factory=dict)
 
     def plan(self, limit: int | None = None) -> Plan:
@@ -133,12 +137,24 @@ class Reconciler:
             ignored=counts.ignored,
         )
 
+    def take(self, versions: Collection[RegisteredVersion], progress: Progress | None = None) -> int:
+        """Does these versions and whatever else is due, without a look at the rest of the registry.
+
+        Args:
+            versions: As the registry has them now.
+            progress: Called with the versions done and all to do.
+
+        Returns:
+            The number of versions worked on.
+        """
+        if versions:
+            self._know({version.ref.name for version in versions})
+            self._enqueue(versions)
+        return self._drain(None, None, progress, patient=False)
+
     def _list(self) -> tuple[list[RegisteredVersion], bool]:
         """The versions to look at, newest first, and whether that is all there are of the model or registry."""
-        self._known = {
-            known.ref: known
-            for known in self.store.versions(self.registry.id, names=None if self.model is None else [self.model])
-        }
+        self._know(None if self.model is None else [self.model])
         found: list[RegisteredVersion] = []
         for version in list_versions(self.registry, self.model):
             if self.since is not None and version.created < self.since:
@@ -146,8 +162,10 @@ class Reconciler:
             found.append(version)
         return found, self.since is None
 
-    def _enqueue(self, versions: Iterable[RegisteredVersion]) -> None:
-        versions = list(versions)
+    def _know(self, names: Collection[str] | None) -> None:
+        self._known = {known.ref: known for known in self.store.versions(self.registry.id, names=names)}
+
+    def _enqueue(self, versions: Collection[RegisteredVersion]) -> None:
         self.store.enqueue_many([_registration(version) for version in versions])
         for version in versions:
             known = self._known.get(version.ref)
@@ -157,21 +175,24 @@ class Reconciler:
         outdated = [ref for ref in self.store.outdated(self.registry.id, engine=ENGINE) if ref in looked_at]
         self.store.enqueue_many([Registration(ref) for ref in outdated], again=True)
 
-    def _drain(self, refs: list[ModelVersionRef] | None, limit: int | None, progress: Progress | None) -> int:
-        """Works until nothing is left, or only what living processes hold."""
+    def _drain(
+        self, refs: list[ModelVersionRef] | None, limit: int | None, progress: Progress | None, *, patient: bool = True
+    ) -> int:
+        """Works until nothing is left, or only what living processes hold; a dead one's work is waited for."""
         done, patience = 0, time.monotonic() + self.lease_seconds + 1
-        while limit is None or done < limit:
+        while (limit is None or done < limit) and not self.stopping():
             size = BATCH if limit is None else min(BATCH, limit - done)
             claims = self.worker.claim(size, refs)
             if claims:
                 self.worker.work(claims)
                 done += len(claims)
+                self.worked_on({claim.ref for claim in claims})
                 patience = time.monotonic() + self.lease_seconds + 1
                 if progress:
                     counts = self.store.counts(self.registry.id)
                     progress(done, done + counts.queued + counts.claimed)
                 continue
-            if self.store.counts(self.registry.id).claimed == 0 or time.monotonic() > patience:
+            if not patient or self.store.counts(self.registry.id).claimed == 0 or time.monotonic() > patience:
                 break
             time.sleep(min(0.2, self.lease_seconds / 4))
         return done

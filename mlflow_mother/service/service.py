@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cached_property
 from typing import Literal, overload
 
@@ -67,11 +67,12 @@ class Service:
         """The plugins that read, weigh, veto and listen."""
         return self._plugins or plugins()
 
-    def worker(self, checkpoint: Checkpoint = lambda: None) -> Worker:
+    def worker(self, checkpoint: Checkpoint = lambda: None, stopping: Callable[[], bool] = lambda: False) -> Worker:
         """A worker of this process.
 
         Args:
             checkpoint: Called often during work; raises to stop it.
+            stopping: Whether to end after the version at hand.
         """
         return Worker(
             self.registry,
@@ -80,6 +81,28 @@ class Service:
             self.plugins,
             lease_seconds=self._lease,
             checkpoint=checkpoint,
+            stopping=stopping,
+        )
+
+    def reconciler(
+        self,
+        *,
+        model: str | None = None,
+        since: float | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+        worked_on: Callable[[Collection[ModelVersionRef]], None] = lambda refs: None,
+    ) -> Reconciler:
+        """What every way of triggering work ends in: command, watcher, webhook, server.
+
+        Args:
+            model: Only this registered model.
+            since: Only versions registered at or after this time, in unix seconds.
+            stopping: Whether to end after the version at hand.
+            worked_on: Told of the versions that were just worked on, batch by batch.
+        """
+        worker = self.worker(stopping=stopping)
+        return Reconciler(
+            self.registry, self.store, self.settings, worker, self._lease, model, since, stopping, worked_on
         )
 
     def enqueue(self, ref: ModelVersionRef, *, source: str = "", registered_at: float | None = None) -> bool:
@@ -156,7 +179,7 @@ class Service:
             limit: At most this many versions.
             progress: Called with the versions done and all to do.
         """
-        run = Reconciler(self.registry, self.store, self.settings, self.worker(), self._lease, model, since)
+        run = self.reconciler(model=model, since=since)
         return run.plan(limit) if dry_run else run.run(limit, progress)
 
     def tree(self, models: Collection[str] | None = None) -> ModelTree:

@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from mlflow_mother.errors import FingerprintError, MotherError, UnsupportedFormatError, WeightsError
@@ -50,6 +50,7 @@ class Worker:
         plugins: The process's plugins.
         lease_seconds: How long others keep their hands off claimed work after this process died.
         checkpoint: Called often; raises :class:`OutOfTimeError` to stop.
+        stopping: Whether to finish the version at hand and give the other claims back.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Worker:
         *,
         lease_seconds: float = LEASE_SECONDS,
         checkpoint: Checkpoint = lambda: None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.registry = registry
         self.store = store
@@ -68,6 +70,7 @@ class Worker:
         self.delivery = Delivery(registry, store, settings, plugins, self.owner, checkpoint)
         self._lease = lease_seconds
         self._checkpoint = checkpoint
+        self._stopping = stopping
         self._reader = Reader(registry, store, settings, plugins, checkpoint)
         self._inference = Inference(registry.id, store, settings, plugins, checkpoint)
 
@@ -91,15 +94,23 @@ class Worker:
             try:
                 ready: list[Claim] = []
                 for claim in claims:
+                    if self._stopping():
+                        break
                     self._read(claim, open_claims, ready, max_bytes, weights)
-                for claim in ready:
+                # What was read before the version at hand keeps its fingerprint, and waits.
+                for claim in ready[-1:] if self._stopping() else ready:
                     self._conclude(claim, open_claims)
+                    if self._stopping():
+                        break
+                for claim in open_claims:
+                    self.store.release(claim)
             except BaseException as error:
                 for claim in list(open_claims):
                     self.store.release(claim, reason=str(error) if isinstance(error, MotherError) else "")
                 raise
         for ref in {claim.ref for claim in claims}:
-            self._again(ref)
+            if not self._stopping():
+                self._again(ref)
 
     def fingerprint(self, version: RegisteredVersion) -> str:
         """Brings one version's fingerprint into the store, whoever holds a claim on it; returns its digest."""
