@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlflow_mother.cli.options import examples, export_option, format_option
-from mlflow_mother.cli.output import print_evidence, print_export, print_json, progress
+from mlflow_mother.cli.output import print_evidence, print_export, print_json, progress, say
 
 if TYPE_CHECKING:
     from mlflow_mother.api import Pair
@@ -44,14 +44,16 @@ def compare(first: str, second: str, format_: str, export: str | None) -> None:
 
 def _print(pair: Pair) -> None:
     found = pair.comparison
-    click.echo(_verdict(pair))
-    click.echo(
+    say(_verdict(pair))
+    say(
         f"{found.identical} of {found.tensors} tensors identical; median cosine {found.cosine:.4f} over "
         f"{found.matrices} matrices (chance {found.chance:.4f}); relative squared distance {found.distance:.3g}"
     )
-    click.echo(f"\nAs if {pair.first} were the parent of {pair.second}:")
+    say()
+    say(f"As if {pair.first} were the parent of {pair.second}:")
     print_evidence(pair.first_to_second)
-    click.echo(f"\nAs if {pair.second} were the parent of {pair.first}:")
+    say()
+    say(f"As if {pair.second} were the parent of {pair.first}:")
     print_evidence(pair.second_to_first)
 
 

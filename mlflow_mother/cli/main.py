@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from typing import Any
 
 import click
@@ -14,7 +14,9 @@ import click
 from mlflow_mother import __version__
 from mlflow_mother.cli.exit_codes import ExitCode, exit_code_of
 from mlflow_mother.cli.options import examples
+from mlflow_mother.cli.output import note
 from mlflow_mother.errors import MotherError
+from mlflow_mother.export.text import clean
 
 COMMANDS = {
     "tree": "tree",
@@ -62,6 +64,13 @@ class MotherGroup(click.Group):
         sys.exit(result if isinstance(result, int) else ExitCode.FINE)
 
 
+class _Formatter(logging.Formatter):
+    """One clean line a message, whatever names are in it; a traceback keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return clean(super().formatMessage(record))
+
+
 def _report(error: Exception) -> int:
     """Says on stderr what went wrong and what to do.
 
@@ -69,23 +78,27 @@ def _report(error: Exception) -> int:
         The exit status.
     """
     if isinstance(error, MotherError):
-        click.echo(f"Error: {error.what}\n{error.remedy}", err=True)
+        note(f"Error: {error.what}")
+        note(error.remedy)
         return exit_code_of(error)
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, click.Abort):
-        click.echo("Stopped.", err=True)
+        note("Stopped.")
         return ExitCode.INTERRUPTED
     if isinstance(error, click.ClickException):
-        error.show()
+        said = StringIO()
+        error.show(said)
+        for line in said.getvalue().rstrip("\n").split("\n"):
+            note(line)
         return ExitCode.UNREADABLE if isinstance(error, click.FileError) else ExitCode.USAGE
     if isinstance(error, OSError):
-        click.echo(f"Error: {error}", err=True)
+        note(f"Error: {error}")
         return ExitCode.UNREADABLE
-    click.echo(
-        f"Error: {type(error).__name__}: {error}\nThis is a mistake in Mother or a plugin; `mlflow-mother --debug ...` "
-        "shows where. Please report it with that output.",
-        err=True,
+    note(f"Error: {type(error).__name__}: {error}")
+    note(
+        "This is a mistake in Mother or a plugin; `mlflow-mother --debug ...` shows where. Please report it with that "
+        "output."
     )
     return ExitCode.INTERNAL
 
@@ -115,5 +128,7 @@ def main(debug: bool) -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
     level = logging.DEBUG if debug else getattr(logging, load_settings().log_level.upper())
-    logging.basicConfig(format="%(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter("%(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("mlflow_mother").setLevel(level)

@@ -1,4 +1,8 @@
-"""How commands speak: results on stdout, everything else on stderr; colours and progress only on a terminal."""
+"""How commands speak: results on stdout, everything else on stderr; colours and progress only on a terminal.
+
+Paths and names are anyone's: all text leaves through :func:`say` and :func:`note` or, in tables, drawings and exports,
+through the same :func:`~mlflow_mother.export.text.clean`, so that none can command a terminal or forge a line.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +28,14 @@ _PROGRESS_AFTER = 0.3
 _PROGRESS_EVERY = 0.1
 
 
+def say(text: str = "") -> None:
+    """One line of a result, on stdout."""
+    click.echo(clean(text))
+
+
 def note(text: str) -> None:
-    """A remark for the person, on stderr."""
-    click.echo(text, err=True)
+    """A remark of one line for the person, on stderr."""
+    click.echo(clean(text), err=True)
 
 
 def print_json(value: Record | Sequence[Record] | dict[str, Any]) -> None:
@@ -51,7 +60,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, styles: d
     rows = [[clean(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for line in _aligned([[title.upper() for title in head], *rows]):
-            click.echo(line)
+            say(line)
         return
     from rich.console import Console
     from rich.table import Table
@@ -102,7 +111,7 @@ def print_edges(tree: ModelTree) -> None:
         )
         for edge in tree.edges
     ]
-    click.echo()
+    say()
     head = ("child", "parent", "relation", "probability", "direction", "evidence")
     print_table(head, rows, styles={"undecided": "yellow"})
 
@@ -111,7 +120,7 @@ def print_evidence(evidence: Sequence[Evidence]) -> None:
     """Evidence on stdout, one reason a line, with its weight in the edge's log-odds where it has one."""
     for reason in evidence:
         weight = "" if reason.log_odds is None else f"  [{reason.log_odds:+.1f}]"
-        click.echo(f"  {clean(reason.text)}{weight}")
+        say(f"  {reason.text}{weight}")
 
 
 def print_export(tree: ModelTree, name: str) -> None:
@@ -149,7 +158,7 @@ def progress() -> Iterator[Progress | None]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     began, shown = time.monotonic(), 0.0
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", visible=False)
@@ -159,7 +168,7 @@ def progress() -> Iterator[Progress | None]:
             now = time.monotonic()
             if now - began > _PROGRESS_AFTER and (now - shown > _PROGRESS_EVERY or done >= total):
                 shown = now
-                bar.update(task, description=what, completed=done, total=total or None, visible=True)
+                bar.update(task, description=clean(what), completed=done, total=total or None, visible=True)
 
         yield update
 

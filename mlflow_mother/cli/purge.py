@@ -6,6 +6,7 @@ import click
 
 from mlflow_mother.cli.options import examples
 from mlflow_mother.cli.output import note
+from mlflow_mother.export.text import clean
 
 
 @click.command(
@@ -23,5 +24,5 @@ def purge(yes: bool) -> None:
     service = current_service()
     if not yes:
         question = f"Remove all of Mother's tags, artifacts and tables from {service.registry.address}?"
-        click.confirm(question, abort=True, err=True)
+        click.confirm(clean(question), abort=True, err=True)
     note(f"Cleaned {service.purge()} versions; Mother's tables are gone.")

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlflow_mother.cli.options import examples, export_option, format_option
-from mlflow_mother.cli.output import print_evidence, print_export, print_json, print_tree
-from mlflow_mother.export.text import clean
+from mlflow_mother.cli.output import print_evidence, print_export, print_json, print_tree, say
 
 if TYPE_CHECKING:
     from mlflow_mother.types import Edge, Lineage
@@ -45,13 +44,15 @@ def _print(lineage: Lineage) -> None:
     own = [edge for edge in lineage.edges if subject in _heirs(edge)]
     node = lineage.node(subject)
     status = f" ({node.status.value})" if node.status else ""
-    click.echo(f"{subject}{status}" + ("" if own else ": no parent among the known models"))
+    say(f"{subject}{status}" + ("" if own else ": no parent among the known models"))
     for edge in own:
-        click.echo(f"\n{_sentence(edge)}")
+        say()
+        say(_sentence(edge))
         print_evidence(edge.evidence)
     if node.declared_parents:
-        click.echo(f"\nDeclared: {clean(', '.join(node.declared_parents))}")
-    click.echo()
+        say()
+        say(f"Declared: {', '.join(node.declared_parents)}")
+    say()
     print_tree(lineage)
 
 

@@ -143,3 +143,37 @@ def test_on_a_terminal_results_are_coloured_and_progress_is_on_stderr(checkpoint
     assert b"Child" in out or b"child" in out
     assert b"reading" not in out
     assert b"\x1b[" in err
+
+
+def test_hostile_names_reach_neither_a_pipe_nor_a_terminal_as_commands(run, checkpoints: Path, tmp_path: Path) -> None:
+    name = "a\x1b]0;owned\x07\x1b[2J\nError: forged [bold] \u202e"
+    folder = tmp_path / f"{name}f"
+    folder.mkdir()
+    bad, base, tuned = (str(folder / f"{name}{kind}.safetensors") for kind in ("bad", "base", "tuned"))
+    Path(bad).write_bytes(b"\xff" * 100)
+    for path, kind in ((base, "base"), (tuned, "tuned")):
+        Path(path).write_bytes((checkpoints / f"{kind}.safetensors").read_bytes())
+    for arguments, status in (
+        (("compare", base, tuned), 0),
+        (("compare", base, base), 3),
+        (("compare", tuned, bad), 3),
+        (("fingerprint", base), 0),
+        (("fingerprint", base, "--output", f"{name}.fp"), 0),
+        (("fingerprint", base, "--output", f"{name}/fp"), 3),
+        (("fingerprint", bad), 3),
+        (("tree", str(folder)), 3),
+        *((("tree", base, tuned, "--export", kind), 0) for kind in ("text", "mermaid", "dot", "svg", "html", "json")),
+        (("tree", f"{name}nowhere"), 3),
+        (("tree", base, "--export", name), 2),
+        ((name,), 2),
+        (("tree", f"--{name}"), 2),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == status, (arguments, result.stderr)
+        for said in (result.stdout, result.stderr):
+            assert not {"\x1b", "\x07", "\u202e"} & set(said), arguments
+            assert status == 2 or "\nError: forged" not in said, arguments
+    _, out, err = _on_a_terminal("compare", base, tuned)
+    assert b"\x1b]0;" not in out + err
+    assert b"\x1b[2J" not in out + err
+    assert b"is a finetune of" in out
