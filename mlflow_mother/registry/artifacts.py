@@ -177,6 +177,8 @@ def files_at(registry: Registry, location: str, name: str) -> ModelFiles:
         location: Address without ``models:`` or ``runs:``.
         name: What to call the model in messages.
     """
+    with mlflow_errors(f"The artifacts of {name} could not be located"):
+        location = registry.locate(location)
     local = local_folder(location)
     if local is not None:
         if not local.exists():
@@ -198,7 +200,7 @@ def open_repository(registry: Registry, location: str) -> Repository:
 
     # MLflow leaves this one untyped.
     with_profile: Callable[[str, str], str] = add_databricks_profile_info_to_artifact_uri
-    location = with_profile(location, registry.tracking_uri)
+    location = with_profile(registry.locate(location), registry.tracking_uri)
     repository: Repository = get_artifact_repository(location, tracking_uri=registry.tracking_uri)
     return repository
 

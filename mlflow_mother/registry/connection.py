@@ -6,7 +6,7 @@ MLflow's errors do not leave the package; they become :class:`RegistryError` and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -63,15 +63,23 @@ class Registry:
         tracking_uri: Tracking URI; artifacts behind ``mlflow-artifacts:`` and ``runs:`` are reached through it.
         workspace: MLflow workspace, when the server has several.
         settings: Read from the environment when not given.
+        locate: Says where the files behind an artifact address are. A server knows where it keeps what it proxies;
+            everyone else asks the server.
     """
 
     def __init__(
-        self, uri: str, tracking_uri: str | None = None, workspace: str | None = None, settings: Settings | None = None
+        self,
+        uri: str,
+        tracking_uri: str | None = None,
+        workspace: str | None = None,
+        settings: Settings | None = None,
+        locate: Callable[[str], str] = str,
     ) -> None:
         self.uri = uri
         self.tracking_uri = tracking_uri or uri
         self.workspace = workspace
         self.settings = settings or load_settings()
+        self.locate = locate
         self.store: StoreAddress = store_address(uri, workspace, self.settings)
 
     @classmethod

@@ -1,49 +1,78 @@
-"""The use cases for the workspace that a request is about."""
+"""The use cases, for one workspace of this server at a time."""
 
 from __future__ import annotations
 
-import os
-from functools import cached_property
+import threading
+from functools import partial
 
+from mlflow_mother.errors import SchemaOutdatedError
 from mlflow_mother.registry.connection import Registry
+from mlflow_mother.server import environment
+from mlflow_mother.server.artifacts import storage_location
+from mlflow_mother.server.workspaces import current_workspace
 from mlflow_mother.service import Service
 from mlflow_mother.settings import Settings, load_settings
 from mlflow_mother.store import Store
 
+CLAIM_SECONDS = 10.0
+"""How long after a server's worker died the next one leaves its claims alone."""
+
 
 class Services:
-    """One :class:`Service` a workspace, all on one store.
+    """One :class:`Service` a workspace, all on one store; for any number of threads.
 
     Args:
         settings: Read from the environment when not given.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self._settings = settings or load_settings()
+        self.settings = settings or load_settings()
         self._by_workspace: dict[str | None, Service] = {}
+        self._store: Store | None = None
+        self._opening = threading.Lock()
 
     def current(self) -> Service:
-        """The service for the current request's workspace."""
-        from mlflow.utils.workspace_context import get_request_workspace
+        """The service for the current request's workspace.
 
-        return self.of(get_request_workspace())
+        Raises:
+            StoreError: Mother's tables cannot be used; the server goes on without her.
+        """
+        return self.of(current_workspace())
 
     def of(self, workspace: str | None) -> Service:
-        """The service for a workspace; None where the server has no workspaces."""
+        """The service for a workspace; None where the server has no workspaces.
+
+        Raises:
+            StoreError: Mother's tables cannot be used.
+        """
         if workspace not in self._by_workspace:
-            registry = self._registry(workspace)
-            self._by_workspace[workspace] = Service(registry, settings=self._settings, store=self.store)
+            service = Service(
+                self._registry(workspace), settings=self.settings, store=self.store, lease_seconds=CLAIM_SECONDS
+            )
+            self._by_workspace.setdefault(workspace, service)
         return self._by_workspace[workspace]
 
-    @cached_property
+    @property
     def store(self) -> Store:
-        """Mother's tables for this server."""
+        """Mother's tables for this server, made or migrated when that is due; servers that start at once take turns.
+
+        Raises:
+            SchemaOutdatedError: A newer release has been here.
+            StoreError: The database cannot be reached.
+        """
+        with self._opening:
+            if self._store is None:
+                self._store = self._open()
+            return self._store
+
+    def _open(self) -> Store:
         address = self._registry(None).store
-        return Store.open(address.uri, local=not address.shared)
+        try:
+            return Store.open(address.uri, local=not address.shared)
+        except SchemaOutdatedError:
+            Store.upgrade(address.uri)
+            return Store.open(address.uri, local=not address.shared)
 
     def _registry(self, workspace: str | None) -> Registry:
-        from mlflow.server.constants import BACKEND_STORE_URI_ENV_VAR, REGISTRY_STORE_URI_ENV_VAR
-
-        tracking = os.environ[BACKEND_STORE_URI_ENV_VAR]
-        uri = os.environ.get(REGISTRY_STORE_URI_ENV_VAR) or tracking
-        return Registry(uri, tracking, workspace, self._settings)
+        locate = partial(storage_location, workspace=workspace)
+        return Registry(environment.registry_uri(), environment.tracking_uri(), workspace, self.settings, locate)
