@@ -47,6 +47,25 @@ class Settings(BaseSettings):
     )
     device: str = Field("cpu", description="Torch device that computes fingerprints, e.g. `cpu` or `cuda`.")
     threads: int = Field(2, ge=1, le=64, description="Threads that compute one fingerprint.")
+    server_worker: bool = Field(
+        True, description="Run a server's worker beside its processes. `false` where `mlflow-mother worker` does it."
+    )
+    worker_memory: int = Field(
+        2_000_000_000,
+        ge=500_000_000,
+        description="Memory, in bytes, at which a server's worker ends after its current versions, for a fresh one.",
+    )
+    reconcile_seconds: float = Field(
+        60.0,
+        ge=1,
+        description="How often a server's worker looks for versions that nobody queued. In a large registry it takes "
+        "twenty times as long as the last look did.",
+    )
+    name_relatives: bool = Field(
+        True,
+        description="Name other registered models in a version's tags, `lineage.json`, `lineage.html`. A server with "
+        "sign-in does not unless it is set: who may read one model need not be allowed to see another.",
+    )
     disabled_plugins: tuple[str, ...] = Field(
         (), description="Plugins (entry-point names) that are not loaded, as a JSON list."
     )

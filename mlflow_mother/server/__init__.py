@@ -1,14 +1,20 @@
 """Mother inside ``mlflow server``: the whole team's registrations, a JSON API, and what the browser shows.
 
-=============  =========================================================================================
-``app``        the ``mlflow.app`` factories, and what they mount on MLflow's Flask application
-``services``   the use cases for the workspace that a request is about
-``access``     who asks, and what MLflow would let them see and do
-``api``        the JSON API under ``/ajax-api/2.0/mlflow-mother/``
-``pages``      the script in MLflow's own page, the ``/mother/`` page, static files
-``static/``    the Lineage tab and the ``/mother/`` page; they draw what the API laid out
-=============  =========================================================================================
+===============  ================================================================================================
+``app``          the ``mlflow.app`` factory, and what it mounts on MLflow's Flask application
+``services``     the use cases, for one workspace at a time
+``supervisor``   a thread of each server process; together they keep one worker of the deployment going
+``worker``       that worker: a process of its own, behind the server's traffic
+``artifacts``    where the server keeps the artifacts that it proxies
+``workspaces``   the server's workspaces, and working in one of them
+``environment``  what ``mlflow server`` tells its processes
+``logs``         what Mother says among MLflow's own lines
+``access``       who asks, and what MLflow would let them see and do
+``api``          the JSON API under ``/ajax-api/2.0/mlflow-mother/``
+``pages``        the script in MLflow's own page, the ``/mother/`` page, static files
+``static/``      the Lineage tab and the ``/mother/`` page; they draw what the API laid out
+===============  ================================================================================================
 
-Only this package imports ``mlflow.server``. It analyses nothing: a registration is queued, and one worker of the
-deployment does the work (:mod:`mlflow_mother.service`).
+Only this package imports ``mlflow.server``. No request analyses anything: a registration is queued, and one worker of
+the deployment does the work (:mod:`mlflow_mother.service`).
 """

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
 from flask import Flask
 
 from mlflow_mother.registry.capture import install
-from mlflow_mother.server import api, pages
+from mlflow_mother.server import api, environment, logs, pages
 from mlflow_mother.server.access import Access, OpenAccess
 from mlflow_mother.server.services import Services
+from mlflow_mother.server.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
 
 
 def create_app(app: Flask | None = None) -> Any:
@@ -28,7 +32,7 @@ def create_app(app: Flask | None = None) -> Any:
 
     app = app or mlflow_app
     mount(app, OpenAccess())
-    return _served(app)
+    return served(app)
 
 
 def mount(app: Flask, access: Access) -> None:
@@ -38,13 +42,24 @@ def mount(app: Flask, access: Access) -> None:
         app: MLflow's Flask application. Native FastAPI routes would not be authorised.
         access: What the users of this application may see and do.
     """
+    if not environment.has_registry():
+        log.info("Mother has nothing to do on a server of artifacts alone.")
+        return
+    services = Services()
+    logs.set_up(services.settings)
     install()
-    api.register(app, Services(), access)
+    api.register(app, services, access)
     pages.register(app)
+    if services.settings.enabled and services.settings.server_worker:
+        supervisor = Supervisor(services)
+        supervisor.ensure_running()
+        # A process that was forked with the application in it gets its thread with its first request.
+        app.before_request(supervisor.ensure_running)
 
 
-def _served(app: Flask) -> Any:
-    if os.environ.get("_MLFLOW_SGI_NAME") != "uvicorn":
+def served(app: Flask) -> Any:
+    """The application in the form in which this process serves it."""
+    if os.environ.get(environment.INTERFACE) != "uvicorn":
         return app
     from mlflow.server.fastapi_app import create_fastapi_app
 
