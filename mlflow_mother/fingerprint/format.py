@@ -119,6 +119,35 @@ def from_bytes(data: bytes) -> Fingerprint:
     )
 
 
+def header_bytes(data: bytes) -> int:
+    """How many of a serialised fingerprint's bytes :func:`describe` needs, from the first eight.
+
+    Raises:
+        FingerprintError: There are fewer than eight, or they promise more than a fingerprint may have.
+    """
+    if len(data) < _HEADER_LENGTH:
+        raise _refusal("it is shorter than a header")
+    length = _HEADER_LENGTH + int.from_bytes(data[:_HEADER_LENGTH], "little")
+    if length > MAX_BYTES:
+        raise _refusal(f"its header is longer than {MAX_BYTES} bytes")
+    return length
+
+
+def describe(data: bytes) -> tuple[str, int]:
+    """Weight format and number of tensors of a serialised fingerprint, from its header alone.
+
+    Args:
+        data: At least its first :func:`header_bytes` bytes.
+
+    Raises:
+        FingerprintError: The header is damaged or follows another version of the spec.
+    """
+    header, _ = _header(data)
+    metadata = _metadata(header.get("__metadata__"))
+    names, *_ = _tensors(metadata)
+    return metadata["format"], len(names)
+
+
 def save(fingerprint: Fingerprint, path: Path) -> None:
     """Writes a fingerprint to a file, which appears whole or not at all."""
     data = to_bytes(fingerprint)

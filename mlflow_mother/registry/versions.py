@@ -36,6 +36,7 @@ class RegisteredVersion:
         copy_of: The version it was copied from inside the registry, if it was.
         tags: All its tags.
         ignored: Whether it, or its whole model, opted out.
+        stage: Its stage; None for none.
     """
 
     ref: ModelVersionRef
@@ -46,6 +47,7 @@ class RegisteredVersion:
     copy_of: ModelVersionRef | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     ignored: bool = False
+    stage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,12 @@ class RegisteredModel:
     Attributes:
         tags: Its tags.
         aliases: Alias names by version.
+        stages: Stages by version, of the newest version in each.
     """
 
     tags: Mapping[str, str]
     aliases: Mapping[str, tuple[str, ...]]
+    stages: Mapping[str, str] = field(default_factory=dict)
 
 
 def list_versions(registry: Registry, model: str | None = None) -> Iterator[RegisteredVersion]:
@@ -81,11 +85,11 @@ def list_versions(registry: Registry, model: str | None = None) -> Iterator[Regi
             )
         for version in page:
             ref = registry.ref(version.name, version.version)
-            if ref in seen or _is_prompt(version):
+            if ref in seen or is_prompt(version.tags):
                 continue
             seen.add(ref)
             if ref.name not in models:
-                models[ref.name] = _model_if_there(registry, ref.name)
+                models[ref.name] = model_if_there(registry, ref.name)
             yield from_mlflow(registry, version, models[ref.name])
         token = page.token
         if not token:
@@ -120,7 +124,8 @@ def get_model(registry: Registry, name: str) -> RegisteredModel:
     aliases: dict[str, tuple[str, ...]] = {}
     for alias, version in sorted((model.aliases or {}).items()):
         aliases[str(version)] = (*aliases.get(str(version), ()), alias)
-    return RegisteredModel(dict(model.tags or {}), aliases)
+    stages = {str(version.version): stage for version in model.latest_versions or () if (stage := _stage(version))}
+    return RegisteredModel(dict(model.tags or {}), aliases, stages)
 
 
 def from_mlflow(registry: Registry, version: Any, model: RegisteredModel | None = None) -> RegisteredVersion:
@@ -137,7 +142,13 @@ def from_mlflow(registry: Registry, version: Any, model: RegisteredModel | None 
         copy_of=version_of(registry, source),
         tags=tags,
         ignored=ignores(tags) or (model is not None and ignores(model.tags)),
+        stage=_stage(version),
     )
+
+
+def _stage(version: Any) -> str | None:
+    stage = getattr(version, "current_stage", None)
+    return stage if stage not in (None, "", "None") else None
 
 
 def version_of(registry: Registry, uri: str) -> ModelVersionRef | None:
@@ -146,13 +157,14 @@ def version_of(registry: Registry, uri: str) -> ModelVersionRef | None:
     return registry.ref(found.group(1), int(found.group(2))) if found else None
 
 
-def _model_if_there(registry: Registry, name: str) -> RegisteredModel:
+def is_prompt(tags: Mapping[str, str] | None) -> bool:
+    """Whether the tags are those of a prompt, which MLflow keeps among the models."""
+    return str((tags or {}).get(_PROMPT, "false")).lower() == "true"
+
+
+def model_if_there(registry: Registry, name: str) -> RegisteredModel:
     """The model, or an empty one when it was deleted while its versions were being listed."""
     try:
         return get_model(registry, name)
     except NotFoundError:
         return RegisteredModel({}, {})
-
-
-def _is_prompt(version: Any) -> bool:
-    return str((version.tags or {}).get(_PROMPT, "false")).lower() == "true"

@@ -1,22 +1,29 @@
-"""Declared parents against inferred ones: one verdict for every version. ``docs/audit.md`` is the definition."""
+"""Declared parents against inferred ones, and people's word on both: one verdict for every version.
+
+``docs/audit.md`` is the definition.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from mlflow_mother.export import AuditRow
+from mlflow_mother.service.decisions import Standing
 from mlflow_mother.service.families import is_registered
-from mlflow_mother.types import Edge, ModelTree, Status, Verdict
+from mlflow_mother.types import Edge, ModelTree, Node, Status, Verdict
 
 _UNREAD = {Status.PENDING, Status.UNSUPPORTED, Status.FAILED}
 
 
-def audit_rows(tree: ModelTree, notes: Mapping[str, str]) -> tuple[AuditRow, ...]:
+def audit_rows(
+    tree: ModelTree, notes: Mapping[str, str], words: Mapping[str, Standing] | None = None
+) -> tuple[AuditRow, ...]:
     """A row for every registered version of a tree.
 
     Args:
         tree: The tree; its nodes carry status and declared parents.
         notes: Why a version could not be read, by node id.
+        words: What people say of versions' parents, by node id.
     """
     models = [node for node in tree.nodes if node.kind == "model"]
     by_name: dict[str, list[Edge]] = {}
@@ -24,29 +31,22 @@ def audit_rows(tree: ModelTree, notes: Mapping[str, str]) -> tuple[AuditRow, ...
         for end in {edge.parent, edge.child}:
             by_name.setdefault(end, []).append(edge)
     registered = {node.id for node in models}
-    return tuple(
-        _row(node.id, node.declared_parents, node.status, by_name, registered, notes.get(node.id, ""))
-        for node in models
-    )
+    words = words or {}
+    return tuple(_row(node, by_name, registered, notes.get(node.id, ""), words.get(node.id)) for node in models)
 
 
 def _row(
-    uri: str,
-    declared: tuple[str, ...],
-    status: Status | None,
-    edges: Mapping[str, list[Edge]],
-    registered: set[str],
-    note: str,
+    node: Node, edges: Mapping[str, list[Edge]], registered: set[str], note: str, word: Standing | None
 ) -> AuditRow:
+    uri, declared, status = node.id, node.declared_parents, node.status
     into = [edge for edge in edges.get(uri, ()) if edge.child == uri and edge.direction == "decided"]
-    open_edges = [edge for edge in edges.get(uri, ()) if edge.direction == "undecided"]
-    checkable = [parent for parent in declared if parent in registered]
-    others = [parent for parent in declared if parent not in registered]
-    verdict, reason = (
-        (Verdict.UNDECIDED, note or f"the version is {status.value}")
-        if status in _UNREAD and status is not None
-        else _verdict(uri, checkable, others, into, open_edges, edges)
-    )
+    said = _said(word, {edge.parent for edge in into}) if word else None
+    if said is not None:
+        verdict, reason = said
+    elif status in _UNREAD and status is not None:
+        verdict, reason = Verdict.UNDECIDED, note or f"the version is {status.value}"
+    else:
+        verdict, reason = _compared(uri, declared, into, edges, registered, word.rejected if word else frozenset())
     return AuditRow(
         uri=uri,
         declared=declared,
@@ -55,6 +55,48 @@ def _row(
         probability=min((edge.probability for edge in into), default=None),
         note=reason,
     )
+
+
+def _said(word: Standing, inferred: set[str]) -> tuple[Verdict, str] | None:
+    """The verdict when people said what the parents are."""
+    who = f" by {word.last.by}" if word.last.by else ""
+    if word.root:
+        return Verdict.UNRELATED, f"said{who} to have no parent"
+    if not word.parents:
+        return None
+    how = word.last.kind if word.last.parent in word.parents else "confirmed"
+    parents = ", ".join(sorted(word.parents))
+    differing = sorted(inferred - word.parents)
+    beside = f"; the weights show {differing[0]}" if differing else ""
+    return (
+        Verdict.CONFIRMED,
+        f"{how}{who}: {parents}{beside}",
+    )
+
+
+def _compared(
+    uri: str,
+    declared: tuple[str, ...],
+    into: list[Edge],
+    edges: Mapping[str, list[Edge]],
+    registered: set[str],
+    rejected: frozenset[str],
+) -> tuple[Verdict, str]:
+    """The verdict on declared and inferred parents, those left out that people rejected."""
+    checkable = [parent for parent in declared if parent in registered and parent not in rejected]
+    others = [parent for parent in declared if parent not in registered]
+    own = [edge for edge in edges.get(uri, ()) if not rejected & ({edge.parent, edge.child} - {uri})]
+    verdict, reason = _verdict(
+        uri,
+        checkable,
+        others,
+        [edge for edge in into if edge.parent not in rejected],
+        [edge for edge in own if edge.direction == "undecided"],
+        {**edges, uri: own} if rejected else edges,
+    )
+    if rejected:
+        reason = "; ".join(filter(None, (reason, f"rejected: {', '.join(sorted(rejected))}")))
+    return verdict, reason
 
 
 def _verdict(

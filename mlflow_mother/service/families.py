@@ -57,10 +57,7 @@ def tree_of(edges: Iterable[Edge], nodes: Mapping[str, Node]) -> ModelTree:
 
 def with_lasting_names(tree: ModelTree) -> ModelTree:
     """Names unregistered ancestors after their registered heirs instead of by number."""
-    heirs: dict[str, tuple[str, ...]] = {}
-    for node in tree.nodes:
-        if node.kind == "unregistered":
-            heirs[node.id] = tuple(sorted(_heirs(tree, node.id)))
+    heirs = _heirs(tree)
     names: dict[str, str] = {}
     used: Counter[str] = Counter()
     for old in sorted(heirs, key=lambda name: (heirs[name], name)):
@@ -72,8 +69,8 @@ def with_lasting_names(tree: ModelTree) -> ModelTree:
 
 def with_numbers(tree: _Tree) -> _Tree:
     """Numbers unregistered ancestors from 1, in the order of their first heirs."""
-    loose = [node.id for node in tree.nodes if node.kind == "unregistered"]
-    order = sorted(loose, key=lambda name: (sorted(_heirs(tree, name)), name))
+    heirs = _heirs(tree)
+    order = sorted(heirs, key=lambda name: (heirs[name], name))
     return renamed(tree, {name: f"{_UNREGISTERED}{number}" for number, name in enumerate(order, 1)})
 
 
@@ -181,24 +178,26 @@ def heritage(edges: Collection[Edge], node: str) -> list[Edge]:
     return found
 
 
-def _heirs(tree: ModelTree, ancestor: str) -> set[str]:
-    """Registered nodes below an unregistered ancestor, with nobody registered in between."""
-    found: set[str] = set()
-    level, met = [ancestor], {ancestor}
-    while level:
-        below = {edge.child for edge in tree.edges if edge.parent in level and edge.direction == "decided"}
-        # The two ends of an undecided edge are sorted by id, so that either may be the ancestor.
-        below |= {end for edge in tree.edges for end in _other_ends(edge, level)}
-        found |= {name for name in below if is_registered(name)}
-        level = sorted(name for name in below if not is_registered(name) and name not in met)
-        met.update(level)
+def _heirs(tree: ModelTree) -> dict[str, list[str]]:
+    """The registered nodes below each unregistered ancestor, with nobody registered in between, sorted."""
+    below: dict[str, set[str]] = defaultdict(set)
+    for edge in tree.edges:
+        below[edge.parent].add(edge.child)
+        if edge.direction == "undecided":
+            # Its two ends are sorted by id, so that either may be the ancestor.
+            below[edge.child].add(edge.parent)
+    found = {}
+    for node in tree.nodes:
+        if node.kind == "unregistered":
+            heirs: set[str] = set()
+            level, met = [node.id], {node.id}
+            while level:
+                near = {name for ancestor in level for name in below[ancestor]}
+                heirs |= {name for name in near if is_registered(name)}
+                level = [name for name in near if not is_registered(name) and name not in met]
+                met.update(level)
+            found[node.id] = sorted(heirs)
     return found
-
-
-def _other_ends(edge: Edge, names: Collection[str]) -> list[str]:
-    if edge.direction == "decided":
-        return []
-    return [other for end, other in ((edge.parent, edge.child), (edge.child, edge.parent)) if end in names]
 
 
 def _without_loose_ends(edges: dict[Key, Edge]) -> dict[Key, Edge]:

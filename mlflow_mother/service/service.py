@@ -14,7 +14,9 @@ from mlflow_mother.registry.connection import ForbiddenError, NotFoundError, Reg
 from mlflow_mother.registry.versions import RegisteredVersion, get_model, get_version, list_versions
 from mlflow_mother.registry.write_back import place_of, remove_tags
 from mlflow_mother.service.auditing import audit_rows
+from mlflow_mother.service.decisions import standing
 from mlflow_mother.service.families import component, lineage_of, tree_of, with_numbers
+from mlflow_mother.service.forest import Forests
 from mlflow_mother.service.reading import Checkpoint
 from mlflow_mother.service.reconciling import Plan, Progress, Reconciler, Report
 from mlflow_mother.service.worker import LEASE_SECONDS, Worker
@@ -66,6 +68,11 @@ class Service:
     def plugins(self) -> Plugins:
         """The plugins that read, weigh, veto and listen."""
         return self._plugins or plugins()
+
+    @cached_property
+    def forests(self) -> Forests:
+        """The registry as it is known now, and what is left of it for those who may not see all of it."""
+        return Forests(self.store, self.registry.id)
 
     def worker(self, checkpoint: Checkpoint = lambda: None, stopping: Callable[[], bool] = lambda: False) -> Worker:
         """A worker of this process.
@@ -220,7 +227,8 @@ class Service:
     def audit(self) -> tuple[AuditRow, ...]:
         """Declared against inferred parents, a row for every version that is not ignored."""
         notes = {known.ref.uri: known.reason for known in self._versions() if known.reason}
-        return audit_rows(self.tree(), notes)
+        words = {ref.uri: standing(made) for ref, made in self.store.decisions(self.registry.id).items()}
+        return audit_rows(self.tree(), notes, words)
 
     def purge(self) -> int:
         """Removes everything that Mother wrote: tags, artifacts, tables. Returns the number of versions cleaned.

@@ -9,7 +9,8 @@
 * ``inferences`` and ``kinship``: what the weights say, its history, and who descends from whom;
 * ``statements``: what metadata and people say;
 * ``delivery``: bringing results to MLflow and to whoever is notified;
-* ``leases``: which of several processes does what only one shall do.
+* ``leases``: which of several processes does what only one shall do;
+* ``overview``: bulk reading for whoever shows a registry.
 
 Below them: ``tables`` (all prefixed ``mother_``), ``schema`` and ``migrations`` (an alembic environment of its own),
 ``database`` (connections, and the two kinds of write transaction), ``turns`` (courtesy to MLflow in a SQLite file that
@@ -23,13 +24,16 @@ from mlflow_mother.store.records import (
     Decision,
     DecisionKind,
     DeclaredParent,
+    FingerprintFacts,
     Inference,
     InferredEdge,
     Kin,
     Lease,
+    Made,
     Registration,
     StoredFingerprint,
     StoredVersion,
+    Waiting,
     WriteBackTarget,
 )
 from mlflow_mother.store.store import Store
@@ -41,13 +45,16 @@ __all__ = [
     "Decision",
     "DecisionKind",
     "DeclaredParent",
+    "FingerprintFacts",
     "Inference",
     "InferredEdge",
     "Kin",
     "Lease",
+    "Made",
     "Registration",
     "Store",
     "StoredFingerprint",
     "StoredVersion",
+    "Waiting",
     "WriteBackTarget",
 ]

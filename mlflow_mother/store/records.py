@@ -272,3 +272,44 @@ class Lease:
     owner: str
     renewed_at: float
     held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FingerprintFacts:
+    """What a fingerprint says of the weights as a whole.
+
+    Attributes:
+        parameters: Number of elements over all tensors.
+        tensors: Number of tensors.
+        format: Weight format, e.g. ``safetensors``.
+    """
+
+    parameters: int
+    tensors: int
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """When and by what a version's current inference was made.
+
+    Attributes:
+        engine: Version of the engine.
+        at: When, in unix seconds.
+    """
+
+    engine: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A version's place in the queue.
+
+    Attributes:
+        ahead: The versions whose turn comes before.
+        working: Whether a worker has it.
+    """
+
+    ahead: tuple[ModelVersionRef, ...]
+    working: bool

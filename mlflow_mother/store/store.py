@@ -15,12 +15,15 @@ from mlflow_mother.store.fingerprints import Fingerprints
 from mlflow_mother.store.inferences import Inferences
 from mlflow_mother.store.kinship import Kinship
 from mlflow_mother.store.leases import Leases
+from mlflow_mother.store.overview import Overview
 from mlflow_mother.store.queue import WorkQueue
 from mlflow_mother.store.statements import Statements
 from mlflow_mother.store.versions import Versions
 
 
-class Store(WorkQueue, Versions, Fingerprints, Comparisons, Inferences, Kinship, Statements, Delivery, Leases):
+class Store(
+    WorkQueue, Versions, Fingerprints, Comparisons, Inferences, Kinship, Statements, Delivery, Leases, Overview
+):
     """Everything that Mother remembers.
 
     One object a process and database is enough: it may be used by several threads and survives a fork. Every call is
