@@ -21,7 +21,8 @@ from mlflow_mother.service.reading import Checkpoint
 from mlflow_mother.service.reconciling import Plan, Progress, Reconciler, Report
 from mlflow_mother.service.worker import LEASE_SECONDS, Worker
 from mlflow_mother.settings import Settings, load_settings
-from mlflow_mother.store import Kin, Registration, Store, StoredVersion
+from mlflow_mother.store import Kin, Registration, Store, StoredVersion, schema
+from mlflow_mother.store.database import Database
 from mlflow_mother.types import Edge, Lineage, ModelTree, ModelVersionRef, Node
 
 log = logging.getLogger(__name__)
@@ -234,12 +235,18 @@ class Service:
         """Removes everything that Mother wrote: tags, artifacts, tables. Returns the number of versions cleaned.
 
         What people set (``mother.ignore``) stays. Versions that this process may not write are logged and left.
+        Tables that are damaged can be dropped as well; only those of a newer release stay.
         """
-        cleaned = sum(self._clean(version) for version in list_versions(self.registry))
-        self.store.purge()
-        self.store.close()
-        self.__dict__.pop("store", None)
-        return cleaned
+        database = Database(self.registry.store.uri)
+        try:
+            if database.file is None or database.file.exists():
+                schema.drop(database)
+        finally:
+            database.close()
+        opened = self.__dict__.pop("store", None)
+        if opened is not None:
+            opened.close()
+        return sum(self._clean(version) for version in list_versions(self.registry))
 
     def _clean(self, version: RegisteredVersion) -> bool:
         try:

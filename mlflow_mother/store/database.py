@@ -22,6 +22,23 @@ from mlflow_mother.store import turns
 BUSY_SECONDS = 30
 """How long a writer waits for another before it gives up."""
 
+_REMEDIES = (
+    ("lock", "Another process holds its lock: wait for it or end it, then run `mlflow-mother reconcile`."),
+    ("full|no space", "Make room on its disk, then run `mlflow-mother reconcile`."),
+    ("disk i/o", "Make room on its disk or lift the limit on file sizes, then run `mlflow-mother reconcile`."),
+    (
+        "readonly|read-only",
+        "Let this user write the file and its folder, or set MLFLOW_MOTHER_HOME to a folder that it may write.",
+    ),
+    ("unable to open", "Let this user write its folder, or set MLFLOW_MOTHER_HOME to a folder that it may write."),
+    (
+        "not a database|malformed",
+        "Restore the file from a backup. One that holds nothing but Mother's tables may be moved away as well: "
+        "`mlflow-mother reconcile` makes them anew.",
+    ),
+)
+"""What to do about a database's complaint, by words in it; alternatives are separated by ``|``."""
+
 _ADVISORY_KEY = 0x6D6F74686572  # "mother"
 _BEGIN = "mother_begin"
 _T = TypeVar("_T")
@@ -40,14 +57,15 @@ class Database:
 
     Args:
         uri: SQLAlchemy URI of a SQLite file or a PostgreSQL database.
+        busy_seconds: How long a writer waits for another in a SQLite file.
 
     Raises:
         StoreError: Another kind of database, or an unreadable URI.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, busy_seconds: float = BUSY_SECONDS) -> None:
         self.url = _parse(uri)
-        self.engine = _engine(self.url)
+        self.engine = _engine(self.url, busy_seconds)
         self.dialect = self.url.get_backend_name()
         _engines.add(self.engine)
         weakref.finalize(self, self.engine.dispose)
@@ -86,6 +104,15 @@ class Database:
                 if self.dialect == "postgresql":
                     _take_turns(connection, alone)
                 yield connection
+
+    def try_write(self) -> None:
+        """Begins a write and takes it back: fails as a write would, and changes nothing.
+
+        Raises:
+            StoreError: The database cannot be reached or written.
+        """
+        with self._explained(), self.engine.connect() as plain:
+            plain.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"}).begin().rollback()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -131,10 +158,13 @@ class Database:
             yield
         except DBAPIError as error:
             reason = " ".join(str(error.orig).split()).rstrip(".")
-            remedy = "Check that the database is reachable and writable."
-            if "lock" in reason:
-                remedy = f"Another process held its lock for {BUSY_SECONDS} s; try again, or use PostgreSQL."
-            raise StoreError(f"Mother's database {self}: {reason}.", remedy) from error
+            raise StoreError(f"Mother's database {self}: {reason}.", remedy_for(reason)) from error
+
+
+def remedy_for(reason: str) -> str:
+    """What to do about a database driver's complaint."""
+    fitting = (remedy for words, remedy in _REMEDIES if any(word in reason.lower() for word in words.split("|")))
+    return next(fitting, "Check that the database is reachable and writable.")
 
 
 def _take_turns(connection: Connection, alone: bool) -> None:
@@ -180,10 +210,10 @@ def _parse(uri: str) -> URL:
     return url
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, busy_seconds: float) -> Engine:
     if url.get_backend_name() == "postgresql":
         return _postgresql(url)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": busy_seconds})
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from mlflow_mother.errors import SchemaOutdatedError
+from mlflow_mother.errors import SchemaOutdatedError, StoreError
 from mlflow_mother.store import tables
 from mlflow_mother.store.database import Database
 
@@ -25,9 +25,18 @@ _alembic = threading.Lock()
 
 
 def revision(database: Database) -> str | None:
-    """The revision that the database holds; None without Mother's tables."""
+    """The revision that the database holds; None without Mother's tables.
+
+    Raises:
+        StoreError: Some of the tables are missing.
+    """
     with database.read() as connection:
         return _revision(connection)
+
+
+def can_migrate(found: str) -> bool:
+    """Whether this release knows a revision; a newer release's it does not."""
+    return found in _known()
 
 
 def check(database: Database) -> None:
@@ -40,11 +49,8 @@ def check(database: Database) -> None:
     found = revision(database) if file is None or file.exists() else None
     if found == REVISION:
         return
-    if found is not None and found not in _known():
-        raise SchemaOutdatedError(
-            f"{database} holds Mother's tables at revision {found} of a newer release; this one knows {REVISION}.",
-            "Upgrade mlflow-mother in this environment.",
-        )
+    if found is not None and not can_migrate(found):
+        raise _newer(database, found)
     state = "does not hold Mother's tables" if found is None else f"holds Mother's tables at revision {found}"
     raise SchemaOutdatedError(
         f"{database} {state}; this release needs {REVISION}.",
@@ -65,15 +71,22 @@ def upgrade(database: Database) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with _alembic, database.write(alone=True) as connection:
         found = _revision(connection)
-        if found is None or (found != REVISION and found in _known()):
+        if found is None or (found != REVISION and can_migrate(found)):
             config.attributes["connection"] = connection
             command.upgrade(config, REVISION)
     check(database)
 
 
 def drop(database: Database) -> None:
-    """Drops Mother's tables, and nothing else."""
+    """Drops Mother's tables, as many as there are, and nothing else.
+
+    Raises:
+        SchemaOutdatedError: The tables were made by a newer release, which may have more of them.
+    """
     with database.write(alone=True) as connection:
+        found = _noted(connection)
+        if found is not None and not can_migrate(found):
+            raise _newer(database, found)
         tables.metadata.drop_all(connection)
         connection.execute(text(f"DROP TABLE IF EXISTS {VERSION_TABLE}"))
 
@@ -92,7 +105,30 @@ def _known() -> set[str]:
     return {path.name.split("_", 1)[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")}
 
 
+def _newer(database: Database, found: str) -> SchemaOutdatedError:
+    return SchemaOutdatedError(
+        f"{database} holds Mother's tables at revision {found} of a newer release; this one knows {REVISION}.",
+        "Upgrade mlflow-mother in this environment.",
+    )
+
+
 def _revision(connection: Connection) -> str | None:
+    there = set(inspect(connection).get_table_names())
+    ours = set(tables.metadata.tables)
+    found = _noted(connection)
+    # What an interrupted restore of a backup leaves: everything of Mother's is made in one transaction.
+    missing = {VERSION_TABLE} if found is None and ours & there else ours - there if found == REVISION else set()
+    if missing:
+        raise StoreError(
+            f"{connection.engine.url.render_as_string()} holds only some of Mother's tables: "
+            f"{', '.join(sorted(missing))} is missing or empty.",
+            "Restore them from a backup, or drop the rest with `mlflow-mother purge`; `mlflow-mother reconcile` "
+            "makes them anew.",
+        )
+    return found
+
+
+def _noted(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     found: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from store_samples import REGISTRY, ref
 
 from mlflow_mother.errors import SchemaOutdatedError, StoreError
 from mlflow_mother.store import Store, schema, tables
+from mlflow_mother.store.database import Database, remedy_for
 
 
 def _open_local(number: int, uri: str) -> None:
@@ -175,8 +177,6 @@ def test_other_databases_are_refused_with_a_remedy(bad: str, message: str) -> No
 
 
 def test_a_plain_postgresql_uri_uses_whichever_driver_is_there() -> None:
-    from mlflow_mother.store.database import Database
-
     assert Database("postgresql://u@host/db").engine.driver in {"psycopg", "psycopg2"}
 
 
@@ -197,3 +197,46 @@ def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     path.write_bytes(b"this is no database" * 100)
     with pytest.raises(StoreError, match="not a database"):
         Store.open(f"sqlite:///{path}", local=True)
+
+
+@pytest.mark.parametrize("lost", [schema.VERSION_TABLE, "mother_work"])
+def test_tables_of_which_some_are_missing_are_named_with_a_way_out(tmp_path: Path, lost: str) -> None:
+    uri = f"sqlite:///{tmp_path}/registry.db"
+    with Store.open(uri, local=True) as store:
+        store.enqueue(ref("a"))
+    query(uri, f"DROP TABLE {lost}")
+    with pytest.raises(StoreError, match=rf"{lost} is missing.*`mlflow-mother purge`"):
+        Store.open(uri, local=True)
+    with pytest.raises(StoreError, match=lost):
+        Store.upgrade(uri)
+
+
+@pytest.mark.parametrize(
+    ("complaint", "remedy"),
+    [
+        ("database is locked", "wait for it"),
+        ("canceling statement due to lock timeout", "wait for it"),
+        ("database or disk is full", "Make room"),
+        ('could not extend file "base/1": No space left on device', "Make room"),
+        ("attempt to write a readonly database", "MLFLOW_MOTHER_HOME"),
+        ("database disk image is malformed", "backup"),
+        ("connection refused", "reachable"),
+    ],
+)
+def test_a_database_s_complaint_has_a_remedy(complaint: str, remedy: str) -> None:
+    assert remedy in remedy_for(complaint)
+
+
+def test_trying_to_write_changes_nothing_and_says_who_is_in_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    Store.open(f"sqlite:///{path}", local=True).close()
+    before = path.read_bytes()
+    database = Database(f"sqlite:///{path}", busy_seconds=0.1)
+    database.try_write()
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match=r"locked.*wait for it or end it"):
+        database.try_write()
+    holder.close()
+    database.close()
+    assert path.read_bytes() == before
