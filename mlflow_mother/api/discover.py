@@ -1,8 +1,9 @@
 """Which models a path holds: a file is one, a model directory is one, any other folder is a collection of both.
 
 A *model directory* says so itself: an MLflow model (``MLmodel``), a Hugging Face model or adapter (its configuration
-beside weights of a well-known name), an index or a set of shards. Whatever lies inside one belongs to it, except
-further model directories of a trainer's output (``checkpoint-500`` below the final model).
+beside weights of a well-known name), an index of files, or one set of shards and nothing else. Whatever lies inside one
+belongs to it, except further model directories of a trainer's output (``checkpoint-500`` below the final model). In a
+collection each set of shards is one model.
 """
 
 from __future__ import annotations
@@ -14,18 +15,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlflow_mother.api.shards import ShardSet, index_of, is_pattern, pattern_of
 from mlflow_mother.errors import WeightsError
 from mlflow_mother.weights.formats import format_of
-from mlflow_mother.weights.layout import is_training_state
-from mlflow_mother.weights.model import LocalFiles, WeightReader, linked_folder
+from mlflow_mother.weights.layout import CHECKPOINT, is_training_state
+from mlflow_mother.weights.model import LocalFiles, ModelFiles, WeightReader, linked_folder
 
 MAX_DEPTH = 32
 """Deepest folder that is looked into; collections of checkpoints stay under ten."""
 
-_WHOLE = frozenset({"MLmodel", "modules.json", "model_index.json"})
-"""Files of a directory that is one model with everything below it."""
+_MLFLOW = "MLmodel"
+"""File of a directory that is one model with everything below it."""
+_COMPONENTS = frozenset({"modules.json", "model_index.json"})
+"""Files of a directory that is one model with its sub-folders, a trainer's checkpoints excepted."""
 _INDEX = re.compile(r".+\.(safetensors|bin|pt|pth)\.index\.json")
-_SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-\d{5}\.\w+")
+_OWN = frozenset({"fingerprint.safetensors", "fingerprint.json"})
+"""What Mother writes beside a registered model; looks like weights."""
 _CONFIGURED = re.compile(
     r"(model|pytorch_model|diffusion_pytorch_model|adapter_model|state_dict|weights)\b.*\.\w+", re.IGNORECASE
 )
@@ -37,15 +42,17 @@ class LocalModel:
 
     Attributes:
         id: Its path as given; for a model inside of a given folder, that folder's path as given and the rest.
-        path: Where it is.
+        path: Where it is: a file, a folder, or a folder and the pattern of a set of shards in it.
     """
 
     id: str
     path: Path
 
     @property
-    def files(self) -> LocalFiles:
+    def files(self) -> ModelFiles:
         """The model's files; the user's own, so links count wherever they lead."""
+        if is_pattern(self.path.name):
+            return ShardSet(self.path, self.id)
         return LocalFiles(self.path, self.id, follow_links_out=True)
 
 
@@ -61,10 +68,20 @@ def find_models(paths: Sequence[str], readers: Sequence[WeightReader] = ()) -> l
     """
     found: dict[str, LocalModel] = {}
     for given in paths:
-        models = [LocalModel(given, Path(given))] if Path(given).is_file() else list(_in_folder(given, readers))
-        for model in models:
+        for model in [_file(given)] if _names_files(Path(given)) else _in_folder(given, readers):
             found[_text(model.id)] = model
     return list(found.values())
+
+
+def _names_files(path: Path) -> bool:
+    return path.is_file() or (is_pattern(path.name) and bool(ShardSet(path, path.name).sizes()))
+
+
+def _file(given: str) -> LocalModel:
+    """The model of one file; that of a shard is the whole set, since a part of a model has no place in a tree."""
+    name = Path(given).name
+    named = given.removesuffix(name) + pattern_of(name) if pattern_of(name) else given
+    return LocalModel(named, Path(named))
 
 
 def _text(name: str) -> str:
@@ -124,21 +141,25 @@ def _walk(root: Path, readers: Sequence[WeightReader]) -> list[Path]:
         entered.add(folder.way[-1])
         entries = _entries(folder.path)
         names = [entry.name for entry in entries if _is_file(entry)]
-        whole = not _WHOLE.isdisjoint(names)
-        model = whole or _is_model(names)
+        composed = not _COMPONENTS.isdisjoint(names)
+        model = _MLFLOW in names or composed or _is_model(names)
         if model:
             models.append(folder.path)
-        if whole:
+        if _MLFLOW in names:
             continue
+        if composed:
+            entries = [entry for entry in entries if CHECKPOINT.fullmatch(entry.name)]
         loose = folder.loose and not model
+        if set(names) >= _OWN:
+            entries = [entry for entry in entries if entry.name not in _OWN]
         for entry in entries:
             if len(folder.way) <= MAX_DEPTH and entry.is_dir(follow_symlinks=False):
                 folders.append(_Folder(Path(entry.path), (*folder.way, folder.way[-1] / entry.name), loose))
             elif len(folder.way) <= MAX_DEPTH and (real := linked_folder(entry, folder.way)):
                 linked.append(_Folder(Path(entry.path), (*folder.way, real), loose))
             elif loose and _is_file(entry) and _is_weight_file(Path(entry.path), readers):
-                files.append(Path(entry.path))
-    return sorted([*models, *_without_aliases(files)], key=lambda path: path.parts)
+                files.append(folder.path / (pattern_of(entry.name) or entry.name))
+    return sorted({*models, *_without_aliases(files)}, key=lambda path: path.parts)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -163,13 +184,15 @@ def _without_aliases(files: Sequence[Path]) -> list[Path]:
 
 
 def _is_model(names: Sequence[str]) -> bool:
-    if "adapter_config.json" in names or any(_INDEX.fullmatch(name) for name in names):
+    if "adapter_config.json" in names:
         return True
     weights = [name for name in names if format_of(name) and not is_training_state(name)]
     if "config.json" in names and any(_CONFIGURED.fullmatch(name) for name in weights):
         return True
-    shards = [_SHARD.fullmatch(name) for name in weights]
-    return len({shard["stem"] if shard else "" for shard in shards}) == 1 and None not in shards
+    sets = {pattern_of(name) for name in weights}
+    if any(_INDEX.fullmatch(name) and name not in {index_of(one) for one in sets} for name in names):
+        return True
+    return len(sets) == 1 and "" not in sets
 
 
 def _is_weight_file(path: Path, readers: Sequence[WeightReader]) -> bool:

@@ -40,12 +40,13 @@ from mlflow_mother.weights.model import AdapterConfig, ModelFiles
 _IGNORED_FOLDERS = frozenset({"mother", "code", "onnx", "openvino", ".cache", ".git"})
 _IGNORED_NAMES = re.compile(
     r"(optimizer|optim|scheduler|lr_scheduler|scaler|rng_state|random_states|training_args|trainer_state|"
-    r"openvino_model|tokenizer|vocab|ggml)([._\-].*)?",
+    r"openvino_model|tokenizer|vocab|ggml)([._\-].*)?|.+_optim_states",
     re.IGNORECASE,
 )
 _CANONICAL = ("model", "adapter_model", "diffusion_pytorch_model", "pytorch_model", "state_dict", "weights")
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
-_CHECKPOINT = re.compile(r"(checkpoint|epoch|step|global_step)[-_]?\d+", re.IGNORECASE)
+CHECKPOINT = re.compile(r"(checkpoint|epoch|step|global_step)[-_]?\d+", re.IGNORECASE)
+"""Folders that trainers write."""
 _INDEX = ".index.json"
 
 
@@ -160,7 +161,7 @@ def _components(files: ModelFiles, weights: Iterable[str], base: str) -> list[We
         if path.startswith(base):
             folders[posixpath.dirname(path)].append(path)
     chosen = _component_folders(files, folders, base.rstrip("/"))
-    if sum(1 for folder in chosen if _CHECKPOINT.fullmatch(posixpath.basename(folder))) > 1:
+    if sum(1 for folder in chosen if CHECKPOINT.fullmatch(posixpath.basename(folder))) > 1:
         raise UnsupportedFormatError(
             f"Model {files.id} holds several checkpoints ({', '.join(chosen[:3])}, ...).", "Choose one of the folders."
         )

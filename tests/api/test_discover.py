@@ -79,6 +79,40 @@ def test_a_trainers_output_is_the_final_model_and_its_checkpoints(folder: Path) 
     assert _ids("out") == ["out", "out/checkpoint-10", "out/checkpoint-5"]
 
 
+@pytest.mark.parametrize("index", [[], ["model.safetensors.index.json"]], ids=["bare", "index"])
+def test_a_set_of_shards_among_other_files_is_one_model(folder: Path, index: list[str]) -> None:
+    shards = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    _touch(folder, *(f"c/{name}" for name in (*shards, *index, "a.pth", "b.pth", "x-00001-of-00001.pt")))
+    pattern = "c/model-*-of-00002.safetensors"
+    assert _ids("c") == ["c/a.pth", "c/b.pth", pattern, "c/x-*-of-00001.pt"]
+    assert _ids(*(f"c/{name}" for name in shards)) == [pattern], "what a shell makes of c/*.safetensors"
+    assert _ids(pattern) == [pattern]
+    assert sorted(find_models([pattern])[0].files.sizes()) == [*shards, *index]
+    for missing in ("c/x-*-of-00002.pt", "nowhere/x-*-of-00001.pt"):
+        with pytest.raises(WeightsError, match="no file or folder"):
+            find_models([missing])
+
+
+def test_an_index_of_files_with_names_of_their_own_makes_a_model(folder: Path) -> None:
+    _touch(folder, "m/model.safetensors.index.json", "m/first.safetensors", "m/second.safetensors")
+    assert _ids("m") == ["m"]
+
+
+@pytest.mark.parametrize("mark", ["modules.json", "model_index.json"])
+def test_checkpoints_below_a_model_of_components_are_models(folder: Path, mark: str) -> None:
+    for name in ("", "checkpoint-5/"):
+        _touch(folder, f"out/{name}{mark}", f"out/{name}part/config.json", f"out/{name}part/model.safetensors")
+    assert _ids("out") == ["out", "out/checkpoint-5"]
+
+
+def test_what_mother_and_trainers_leave_beside_models_are_no_models(folder: Path) -> None:
+    run = "mlruns/1/run/artifacts"
+    _touch(folder, f"{run}/mother/n/1/fingerprint.safetensors", f"{run}/mother/n/1/fingerprint.json")
+    _touch(folder, f"{run}/model/MLmodel", f"{run}/model/data/model.pth", f"{run}/model/mother/n/1/lineage.json")
+    _touch(folder, "mlruns/step/mp_rank_00_model_states.pt", "mlruns/step/zero_pp_rank_0_mp_rank_00_optim_states.pt")
+    assert _ids("mlruns") == [f"{run}/model", "mlruns/step/mp_rank_00_model_states.pt"]
+
+
 def test_a_training_configuration_beside_checkpoints_makes_no_model(folder: Path) -> None:
     _touch(folder, "c/config.json", "c/step1.pt", "c/step2.pt")
     assert _ids("c") == ["c/step1.pt", "c/step2.pt"]

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import torch
+from safetensors.numpy import save_file
 
 import mlflow_mother
 from mlflow_mother.fingerprint.format import load
@@ -92,6 +94,33 @@ def test_tree_in_another_format(run, folder: Path, name: str, beginning: str) ->
     result = run("tree", "c/base.safetensors", "c/tuned.safetensors", "--export", name)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.lstrip().startswith(beginning)
+
+
+def test_every_layout_of_a_folder_is_read(run, family, checkpoints: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for place, name in {"flavored/model": "base", "trainer/checkpoint-500": "tuned", "trainer": "further"}.items():
+        (out / place).mkdir(parents=True, exist_ok=True)
+        shutil.copy(checkpoints / f"{name}.safetensors", out / place / "model.safetensors")
+        (out / place / "config.json").write_text("{}")
+    (out / "flavored/MLmodel").write_text("flavors:\n  transformers:\n    model_binary: model\n")
+    torch.save({"epoch": torch.ones(1)}, out / "trainer/checkpoint-500/optimizer.pt")
+    torch.save({name: torch.from_numpy(values) for name, values in family["other"].items()}, out / "other.pth")
+    names = sorted(family["stranger"])
+    shards = {f"big-0000{shard + 1}-of-00002.safetensors": names[shard::2] for shard in range(2)}
+    for shard, held in shards.items():
+        save_file({name: family["stranger"][name] for name in held}, out / shard)
+    index = {name: shard for shard, held in shards.items() for name in held}
+    (out / "big.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    result = run("tree", "out", "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    tree = ModelTree.model_validate_json(result.stdout)
+    assert {(edge.parent, edge.child) for edge in tree.edges} == {
+        ("out/flavored", "out/trainer/checkpoint-500"),
+        ("out/trainer/checkpoint-500", "out/trainer"),
+        ("out/flavored", "out/other.pth"),
+    }
+    assert tree.roots == ("out/big-*-of-00002.safetensors", "out/flavored")
+    assert {node.parameters for node in tree.nodes} == {12 * (96 * 96 + 96)}
 
 
 def test_snapshots_in_hugging_faces_cache_are_models(run, checkpoints: Path, tmp_path: Path) -> None:
