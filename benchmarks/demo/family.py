@@ -21,6 +21,8 @@ from torch import nn
 Images = np.ndarray
 """Digit images, float32, shape ``(n, 8, 8)``, values 0 to 1."""
 
+SMOOTHING = 0.1
+
 
 class Attention(nn.Module):
     """Multi-head self-attention with one fused projection."""
@@ -108,7 +110,15 @@ View = Callable[[Images, np.random.Generator], Images]
 
 
 def train(
-    model: nn.Module, view: View, *, seed: int, epochs: int, lr: float, weight_decay: float, batch: int = 64
+    model: nn.Module,
+    view: View,
+    *,
+    seed: int,
+    epochs: int,
+    lr: float,
+    weight_decay: float,
+    batch: int = 64,
+    smoothing: float = SMOOTHING,
 ) -> float:
     """Trains in place with AdamW, 10 % warm-up, then cosine decay to zero.
 
@@ -133,7 +143,7 @@ def train(
         right = 0
         for index in torch.from_numpy(rng.permutation(len(images))).split(batch):
             logits = model(seen[index])
-            loss = nn.functional.cross_entropy(logits, labels[index], label_smoothing=SMOOTHING)
+            loss = nn.functional.cross_entropy(logits, labels[index], label_smoothing=smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -217,7 +227,6 @@ class Member:
     accuracy: float | None = None
 
 
-SMOOTHING = 0.1
 PRETRAIN = {"epochs": 40, "lr": 2e-3, "weight_decay": 0.05}
 FINETUNE = {"epochs": 20, "lr": 2e-4, "weight_decay": 0.01}
 LORA = {"epochs": 20, "lr": 2e-3, "rank": 4}

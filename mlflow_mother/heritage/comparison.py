@@ -14,7 +14,7 @@ from mlflow_mother.heritage.projection import Hypotheses, Projection, project, w
 from mlflow_mother.heritage.roles import Role
 from mlflow_mother.types import Record
 
-ENGINE = "mother-heritage/2"
+ENGINE = "mother-heritage/3"
 """Version of the engine; comparisons of another version are recomputed."""
 
 RELATED_COSINE = 0.35

@@ -5,6 +5,10 @@ For a parent ``a`` and a child ``b = (1 - s) a + u`` whose update ``u`` is nearl
 children of one ancestor give a ``t`` between (about 1/2 for updates of one size). ``s`` is the shrink that weight decay
 and calmer logits cause. So a regression over the tensors of a network separates the two: the slope says who came
 first, the intercept how much was decayed.
+
+Without normalisation layers nothing keeps an update from running along the weights, as it does when a fine-tune first
+calms over-confident logits. Then single tensors' ``t`` lie far outside the 0 to 1 that heritage can give, whichever of
+the two came first; the farther they do, the less the slopes count.
 """
 
 from __future__ import annotations
@@ -29,6 +33,10 @@ SLOPE_MISFIT = {"matrix": 0.1, "bias": 0.5, "gain": 0.5}
 """How far a true slope strays from 0 or 1 because updates are not exactly orthogonal to weights, which holds the less
 the fewer elements a tensor has."""
 
+RADIAL_OVERSHOOT = 0.3
+"""Mean overshoot from which on slopes say nothing. Un-normalised networks that behave stay below 0.2, confident
+perceptrons on a shifted task lie at 0.2 to 1.6."""
+
 SIBLING_SLOPES = np.linspace(0.25, 0.75, 11)
 """Slopes that two children of one ancestor give, equally likely."""
 
@@ -48,6 +56,8 @@ class Projection(Record):
         slope: ``t`` freed from the shrink: near 0 if the first model is the ancestor, near 1 if the second is.
         error: Standard error of the slope.
         shrink: The intercept ``s``; positive when the second model is smaller.
+        overshoot: How far the matrices' ``t``, freed from the shrink, lie outside 0 to 1 on average; 0 for networks
+            with norm gains, whose updates cannot run along the weights for long.
     """
 
     role: str
@@ -56,6 +66,7 @@ class Projection(Record):
     slope: float
     error: float
     shrink: float
+    overshoot: float = 0.0
 
     def swapped(self) -> Projection:
         """The same regression read from the other model's side; slopes and medians of both sides add up to 1."""
@@ -101,6 +112,7 @@ def project(pair: Geometry) -> tuple[Projection, ...]:
     Norm gains and biases are groups of their own: they usually do not decay, so their intercept is held at 0.
     """
     found = []
+    normalised = bool((pair.role == Role.GAIN).any())
     for role in (Role.MATRIX, Role.BIAS, Role.GAIN):
         mask = pair.trained(role)
         if not mask.any():
@@ -109,6 +121,7 @@ def project(pair: Geometry) -> tuple[Projection, ...]:
         x = pair.distance[mask] / scale
         y = (pair.energy_a[mask] - pair.energy_b[mask] + pair.distance[mask]) / (2 * scale)
         slope, error, shrink = _regress(x, y, SHRINK_SCALE if role is Role.MATRIX else 0.0)
+        outside = np.maximum(0.0, np.abs((y - shrink) / x - 0.5) - 0.5)
         found.append(
             Projection(
                 role=role.name.lower(),
@@ -117,6 +130,7 @@ def project(pair: Geometry) -> tuple[Projection, ...]:
                 slope=slope,
                 error=error,
                 shrink=shrink,
+                overshoot=0.0 if normalised or role is not Role.MATRIX else float(outside.mean()),
             )
         )
     return tuple(found)
@@ -174,12 +188,18 @@ def weigh(projections: tuple[Projection, ...]) -> Hypotheses:
     groups = [(g.slope, math.hypot(g.error, SLOPE_MISFIT[g.role]), max(1, g.tensors - 2)) for g in projections]
     slope, scale, freedom = np.array(groups).T[:, :, None]
     z2 = ((slope - _SLOPES) / scale) ** 2
-    total = EVIDENCE_SHARE * (-(freedom + 1) / 2 * np.log1p(z2 / freedom)).sum(axis=0)
+    share = EVIDENCE_SHARE * believed(max(g.overshoot for g in projections))
+    total = share * (-(freedom + 1) / 2 * np.log1p(z2 / freedom)).sum(axis=0)
     return Hypotheses(
         ancestor=float(total[0]),
         descendant=float(total[1]),
         siblings=_log_sum(total[2:].tolist()) - math.log(len(SIBLING_SLOPES)),
     )
+
+
+def believed(overshoot: float) -> float:
+    """Share of the slopes' evidence that counts in spite of an overshoot, 0 to 1."""
+    return max(0.0, 1 - overshoot / RADIAL_OVERSHOOT)
 
 
 def _log_sum(logs: Sequence[float]) -> float:

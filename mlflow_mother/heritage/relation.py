@@ -11,7 +11,7 @@ from mlflow_mother.fingerprint.fold import fold
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage.comparison import Comparison
 from mlflow_mother.heritage.geometry import geometry
-from mlflow_mother.heritage.projection import Projection, interval
+from mlflow_mother.heritage.projection import Projection, believed, interval
 from mlflow_mother.heritage.roles import Role
 from mlflow_mother.types import Evidence, Relation
 
@@ -118,7 +118,7 @@ def _cosine_evidence(comparison: Comparison) -> Evidence:
 
 
 def _projection_evidence(comparison: Comparison) -> list[Evidence]:
-    return [
+    found = [
         Evidence(
             kind="projection",
             text=f"projection {round(group.slope, 2) + 0.0:.2f} +- {interval(group):.2f} over "
@@ -127,6 +127,11 @@ def _projection_evidence(comparison: Comparison) -> list[Evidence]:
         )
         for group in comparison.projections
     ]
+    overshoot = max((group.overshoot for group in comparison.projections), default=0.0)
+    if believed(overshoot) < 0.5:
+        text = f"single matrices' projections leave 0 to 1 by {overshoot:.2f} on average: they hardly tell a direction"
+        found.append(Evidence(kind="overshoot", text=text, value=overshoot))
+    return found
 
 
 def _counted(group: Projection) -> str:
