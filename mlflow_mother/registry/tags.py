@@ -90,6 +90,22 @@ class TagSet:
             values[ROOT] = root
         return cls(values)
 
+    def without_others(self, name: str) -> TagSet:
+        """These tags without a word about any other registered model than the version's own.
+
+        Args:
+            name: The version's own registered model.
+        """
+        hidden: set[str] = set()
+        if _model_of(self.values.get(PARENT, "")) != name:
+            # An unregistered ancestor is known from other models' weights, too.
+            hidden |= {PARENT, RELATION, CONFIDENCE}
+        if any(_model_of(share["parent"]) != name for share in json.loads(self.values.get(PARENTS, "[]"))):
+            hidden |= {PARENTS}
+        if _model_of(self.values.get(ROOT, "")) != name:
+            hidden |= {ROOT}
+        return TagSet({tag: value for tag, value in self.values.items() if tag not in hidden})
+
     def changes(self, current: Mapping[str, str], *, dotted: bool = True) -> tuple[dict[str, str], list[str]]:
         """What to write and what to delete so that a version's tags say this and nothing else of Mother's.
 
@@ -152,6 +168,11 @@ def _shares(parents: tuple[Edge, ...]) -> str:
         if len(text) <= MAX_VALUE:
             return text
     return "[]"
+
+
+def _model_of(node: str) -> str | None:
+    """The registered model of a node; None for a node that is not registered."""
+    return node.removeprefix("models:/").rpartition("/")[0] if _is_registered(node) else None
 
 
 def _is_registered(node: str) -> bool:

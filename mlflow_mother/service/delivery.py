@@ -63,7 +63,9 @@ class Delivery:
             self.write_tags(version, TagSet.of_status(version.ref, status, reason))
 
     def write_tags(self, version: RegisteredVersion, tags: TagSet) -> bool:
-        """Makes a version's tags say this; whether anything had to be written."""
+        """Makes a version's tags say this, as far as it may be said; whether anything had to be written."""
+        if not self.settings.name_relatives:
+            tags = tags.without_others(version.ref.name)
         with self.store.turn():
             return write_tags(self.registry, version, tags)
 
@@ -76,9 +78,10 @@ class Delivery:
         One that fails is logged and stays pending, the others go on.
         """
         pending: dict[ModelVersionRef, dict[WriteBackTarget, Inference]] = {}
+        named = self.settings.name_relatives
         allowed: dict[WriteBackTarget, bool] = {
-            "artifacts": self.settings.write_artifacts,
-            "tags": self.settings.write_tags,
+            "artifacts" if named else "own artifacts": self.settings.write_artifacts,
+            "tags" if named else "own tags": self.settings.write_tags,
         }
         for target in (target for target, may in allowed.items() if may):
             for result in self.store.pending_write_backs(self.registry.id, target, refs=refs):
@@ -103,7 +106,7 @@ class Delivery:
         ref = result.ref
         try:
             version = current()
-            if target == "artifacts":
+            if target in ("artifacts", "own artifacts"):
                 self._write_artifacts(version, result.lineage)
             else:
                 self.write_tags(version, TagSet.of_lineage(ref, result.lineage))
@@ -122,8 +125,11 @@ class Delivery:
         place = place_of(self.registry, version)
         if place is None:
             return
-        shown = with_numbers(lineage)
-        place.write({LINEAGE_JSON: to_json(shown), LINEAGE_HTML: to_page(shown)})
+        if self.settings.name_relatives:
+            shown = with_numbers(lineage)
+            place.write({LINEAGE_JSON: to_json(shown), LINEAGE_HTML: to_page(shown)})
+        elif LINEAGE_JSON in place.sizes():
+            place.delete()
         self._write_fingerprint(version, place, lineage)
 
     def _write_fingerprint(self, version: RegisteredVersion, place: Place, lineage: Lineage) -> None:

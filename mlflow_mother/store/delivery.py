@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from sqlalchemy import and_, func, update
+from sqlalchemy import and_, delete, func, update
 
 from mlflow_mother.store.inferences import CURRENT, inferences_of, select_inferences
 from mlflow_mother.store.part import Part, locked_version, of_refs
 from mlflow_mother.store.records import Inference, WriteBackTarget
 from mlflow_mother.store.tables import inferences, versions, write_backs
 from mlflow_mother.types import ModelVersionRef
+
+_OTHER_FORM: Mapping[WriteBackTarget, WriteBackTarget] = {
+    "tags": "own tags",
+    "own tags": "tags",
+    "artifacts": "own artifacts",
+    "own artifacts": "artifacts",
+}
+"""What a write-back overwrites: with and without the names of other registered models."""
 
 
 class Delivery(Part):
@@ -65,6 +73,8 @@ class Delivery(Part):
                 .where(write_backs.c.version_id == version.id, write_backs.c.target == target)
                 .values(number=number, written_at=now)
             )
+            overwritten = and_(write_backs.c.version_id == version.id, write_backs.c.target == _OTHER_FORM[target])
+            connection.execute(delete(write_backs).where(overwritten))
 
     def take_notifications(self, owner: str, *, registry: str, limit: int = 100) -> tuple[Inference, ...]:
         """Takes the committed results that nobody has been told of, oldest first; each is given out once.

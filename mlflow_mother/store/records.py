@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mlflow_mother.types import Edge, Lineage, ModelVersionRef, Relation, Status
 
-WriteBackTarget = Literal["tags", "artifacts"]
+WriteBackTarget = Literal["tags", "artifacts", "own tags", "own artifacts"]
 """Where a result is written back to in MLflow."""
 
 Direction = Literal["decided", "undecided"]

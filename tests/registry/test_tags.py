@@ -123,3 +123,24 @@ def test_writing_twice_changes_nothing_and_people_s_tags_stay(current: dict[str,
 def test_ignore_is_on_unless_taken_back(value: str, ignored: bool) -> None:
     assert tags.ignores({"mother.ignore": value}) is ignored
     assert tags.ignores({"mother_ignore": value}) is ignored
+
+
+def test_other_registered_models_are_not_spoken_of_where_readers_may_not_see_them() -> None:
+    def kept(*edges: Edge) -> set[str]:
+        values = TagSet.of_lineage(REF, lineage(*edges)).without_others("m").values
+        return {name.removeprefix("mother.") for name in values} - {"subject", "status"}
+
+    own = edge("models:/m/2")
+    assert kept(own) == {"parent", "relation", "confidence", "root"}
+    assert kept(own, edge("models:/base/1", "models:/m/2")) == {"parent", "relation", "confidence"}
+    assert kept(edge("models:/base/1")) == set()
+    assert kept(edge("unregistered:x")) == {"root"}
+    merge = edge("models:/m/2", weight=0.6), edge("models:/base/1", weight=0.4)
+    assert kept(*merge) == {"parent", "relation", "confidence", "root"}
+    assert kept(edge("models:/m/2", weight=0.4), edge("models:/base/1", weight=0.6)) == set()
+    assert kept(edge("models:/m/2", weight=0.6), edge("models:/m/1", weight=0.4)) >= {"parent", "parents"}
+    assert kept() == {"root"}
+
+
+def test_a_model_whose_name_begins_with_anothers_is_another() -> None:
+    assert "mother.parent" not in TagSet.of_lineage(REF, lineage(edge("models:/m2/2"))).without_others("m").values

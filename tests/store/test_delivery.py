@@ -61,3 +61,12 @@ def test_notifications_keep_to_the_registry_and_the_limit(store: Store) -> None:
     assert store.take_notifications("w", registry="another") == ()
     assert [i.ref.name for i in store.take_notifications("w", registry=REGISTRY, limit=1)] == ["a"]
     assert [i.ref.name for i in store.take_notifications("w", registry=REGISTRY, limit=1)] == ["b"]
+
+
+def test_a_result_is_written_anew_when_it_may_say_more_or_less_than_before(store: Store) -> None:
+    record(store, "a")
+    store.mark_written(ref("a"), 1, "tags")
+    assert [i.ref for i in store.pending_write_backs(REGISTRY, "own tags")] == [ref("a")]
+    store.mark_written(ref("a"), 1, "own tags")
+    assert store.pending_write_backs(REGISTRY, "own tags") == ()
+    assert [i.ref for i in store.pending_write_backs(REGISTRY, "tags")] == [ref("a")]
