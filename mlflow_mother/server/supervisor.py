@@ -59,16 +59,16 @@ class Supervisor:
 
     def ensure_running(self) -> None:
         """Starts the thread, unless this process has it: a fork of a process that had it does not."""
-        if self._process == os.getpid():
-            return
-        self._process = os.getpid()
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
-        self._forget_worker()
-        threading.Thread(target=self.run, name="mother-supervisor", daemon=True).start()
-        atexit.register(self.stop)
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._forget_worker()
+            threading.Thread(target=self.run, name="mother-supervisor", daemon=True).start()
+            atexit.register(self.stop)
 
     def run(self) -> None:
         """Supervises until it is stopped."""
+        self._process = os.getpid()
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
         while not self._stopped.is_set():
             try:
                 self._tick()
