@@ -57,11 +57,11 @@ def tree_of(edges: Iterable[Edge], nodes: Mapping[str, Node]) -> ModelTree:
 
 def with_lasting_names(tree: ModelTree) -> ModelTree:
     """Names unregistered ancestors after their registered heirs instead of by number."""
-    heirs = _heirs(tree)
+    below = heirs(tree)
     names: dict[str, str] = {}
     used: Counter[str] = Counter()
-    for old in sorted(heirs, key=lambda name: (heirs[name], name)):
-        label = hashlib.sha256("\n".join(heirs[old]).encode()).hexdigest()[:12]
+    for old in sorted(below, key=lambda name: (below[name], name)):
+        label = hashlib.sha256("\n".join(below[old]).encode()).hexdigest()[:12]
         used[label] += 1
         names[old] = f"{_UNREGISTERED}{label}" + (f".{used[label]}" if used[label] > 1 else "")
     return renamed(tree, names)
@@ -69,8 +69,8 @@ def with_lasting_names(tree: ModelTree) -> ModelTree:
 
 def with_numbers(tree: _Tree) -> _Tree:
     """Numbers unregistered ancestors from 1, in the order of their first heirs."""
-    heirs = _heirs(tree)
-    order = sorted(heirs, key=lambda name: (heirs[name], name))
+    below = heirs(tree)
+    order = sorted(below, key=lambda name: (below[name], name))
     return renamed(tree, {name: f"{_UNREGISTERED}{number}" for number, name in enumerate(order, 1)})
 
 
@@ -178,7 +178,7 @@ def heritage(edges: Collection[Edge], node: str) -> list[Edge]:
     return found
 
 
-def _heirs(tree: ModelTree) -> dict[str, list[str]]:
+def heirs(tree: ModelTree) -> dict[str, list[str]]:
     """The registered nodes below each unregistered ancestor, with nobody registered in between, sorted."""
     below: dict[str, set[str]] = defaultdict(set)
     for edge in tree.edges:
@@ -189,14 +189,14 @@ def _heirs(tree: ModelTree) -> dict[str, list[str]]:
     found = {}
     for node in tree.nodes:
         if node.kind == "unregistered":
-            heirs: set[str] = set()
+            own: set[str] = set()
             level, met = [node.id], {node.id}
             while level:
                 near = {name for ancestor in level for name in below[ancestor]}
-                heirs |= {name for name in near if is_registered(name)}
+                own |= {name for name in near if is_registered(name)}
                 level = [name for name in near if not is_registered(name) and name not in met]
                 met.update(level)
-            found[node.id] = sorted(heirs)
+            found[node.id] = sorted(own)
     return found
 
 

@@ -12,15 +12,16 @@ import re
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 from mlflow_mother.export import AuditRow
 from mlflow_mother.service.auditing import audit_rows
 from mlflow_mother.service.decisions import Standing, standing
 from mlflow_mother.service.families import is_registered, tree_of, with_numbers
 from mlflow_mother.store import Decision, DeclaredParent, FingerprintFacts, InferredEdge, Store, StoredVersion
-from mlflow_mother.types import Edge, ModelTree, Node
+from mlflow_mother.types import Edge, Evidence, ModelTree, Node
 
 MOST_VIEWS = 8
 """How many different people's views are kept."""
@@ -28,10 +29,11 @@ MOST_VIEWS = 8
 MOST_FACTS = 50_000
 """How many fingerprints' facts are kept before all are read anew."""
 
+_T = TypeVar("_T")
 _ADDRESS = "models:/"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Forest:
     """A registry as the store knows it.
 
@@ -66,7 +68,7 @@ class Forest:
         return frozenset(held.union(*(names_in(text) for text in said if _ADDRESS in text)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """A forest without some registered models.
 
@@ -77,6 +79,19 @@ class View:
 
     forest: Forest
     hidden: frozenset[str] = frozenset()
+    _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, name: Hashable, make: Callable[[], _T]) -> _T:
+        """What somebody makes of this view, kept as long as the view is.
+
+        Args:
+            name: What it is called; the same for everyone who wants the same.
+            make: Makes it.
+        """
+        if name not in self._made:
+            self._made[name] = make()
+        found: _T = self._made[name]
+        return found
 
     @cached_property
     def versions(self) -> dict[str, StoredVersion]:
@@ -155,10 +170,14 @@ class View:
 
     def told(self, edge: Edge) -> Edge:
         """An edge without the evidence that names, or counts, hidden models."""
-        kept = [reason for reason in edge.evidence if self.may_tell(reason.text)]
+        kept = self.told_evidence(edge.evidence)
         if edge.parent in self.bereft or edge.child in self.bereft:
-            kept = [reason for reason in kept if reason.kind != "siblings"]
-        return edge if len(kept) == len(edge.evidence) else edge.model_copy(update={"evidence": tuple(kept)})
+            kept = tuple(reason for reason in kept if reason.kind != "siblings")
+        return edge if kept == edge.evidence else edge.model_copy(update={"evidence": kept})
+
+    def told_evidence(self, evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+        """Evidence without what names hidden models."""
+        return tuple(reason for reason in evidence if self.may_tell(reason.text))
 
     def nearest(self, starts: Iterable[str], limit: int) -> tuple[set[str], bool]:
         """The nodes of the starts' families that are nearest to them, and whether there are more.

@@ -1,21 +1,42 @@
-"""The JSON API under ``/ajax-api/2.0/mlflow-mother/``."""
+"""The JSON API under ``/ajax-api/2.0/mlflow-mother/``.
+
+===============  ========================================================================================
+``routes``       the list of routes, from which everything else follows
+``records``      what they answer
+``caller``       who asks, and the registry as they may see it
+``lineage``      one version's lineage, one model's tree; ``versions``: what is told of a version beside it
+``forest``       the registry's families, and ``audit`` its versions, by pages (``cursors``)
+``compare``      two versions; ``exports`` and ``documents``: files to keep
+``writes``       what users change
+``errors``       what is said when something cannot be served
+``openapi``      the description for programs
+===============  ========================================================================================
+
+A view is a function of the caller and a record; this module alone knows of HTTP requests.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from functools import cache
 
 from flask import Flask, Response, request
 
 from mlflow_mother.server.access import Access
 from mlflow_mother.server.api import errors
 from mlflow_mother.server.api.caller import Caller
-from mlflow_mother.server.api.routes import ROUTES, Route
+from mlflow_mother.server.api.documents import Document
+from mlflow_mother.server.api.openapi import openapi
+from mlflow_mother.server.api.routes import ROOT, ROUTES, Route
 from mlflow_mother.server.services import Services
 from mlflow_mother.types import Record
 
-ROOT = "/ajax-api/2.0/mlflow-mother"
 MOST_BYTES = 100_000
 """Longest body of a request."""
+
+DESCRIPTION = "openapi.json"
+"""Path of the description."""
 
 
 def register(app: Flask, services: Services, access: Access) -> None:
@@ -28,20 +49,20 @@ def register(app: Flask, services: Services, access: Access) -> None:
     """
     from mlflow.server.handlers import _add_static_prefix
 
-    for route in ROUTES:
-        rule = _add_static_prefix(f"{ROOT}/{route.path}")
-        app.add_url_rule(
-            rule, f"mother_{route.path}_{route.method}", _view(route, services, access), methods=[route.method]
-        )
-    access.admit((_add_static_prefix(f"{ROOT}/{route.path}"), route.method) for route in ROUTES)
+    views = {(route.path, route.method): _view(route, services, access) for route in ROUTES}
+    views[DESCRIPTION, "GET"] = _description
+    for (path, method), view in views.items():
+        rule = _add_static_prefix(f"{ROOT}/{path}")
+        app.add_url_rule(rule, f"mother {method} {path}", view, methods=[method])
+        access.admit([(rule, method)])
 
 
 def _view(route: Route, services: Services, access: Access) -> Callable[[], Response]:
     def view() -> Response:
         try:
             taken = _taken(route.takes)
-            answer = route.serve(Caller(services.current(), access), taken)
-            response = Response(answer.model_dump_json(), status=route.status, mimetype="application/json")
+            response = _response(route.serve(Caller(services.current(), access), taken))
+            response.status_code = route.status
         except Exception as error:
             response = errors.answer(error, access)
         response.headers["Cache-Control"] = "no-store"
@@ -50,15 +71,37 @@ def _view(route: Route, services: Services, access: Access) -> Callable[[], Resp
     return view
 
 
+def _response(answer: Record | Document) -> Response:
+    if isinstance(answer, Document):
+        return answer.response()
+    return Response(answer.model_dump_json(), mimetype="application/json")
+
+
 def _taken(record: type[Record]) -> Record:
-    if request.method == "GET":
+    """What the request brings, as the record.
+
+    Raises:
+        ApiError: It is no such thing.
+        ValidationError: It is none either.
+    """
+    if request.method != "POST":
         repeated = [name for name, values in request.args.lists() if len(values) > 1]
         if repeated:
             raise errors.bad_request(f"{repeated[0][:100]} is given twice.")
         return record.model_validate(request.args.to_dict())
+    # Other sites' forms cannot send this type, and MLflow refuses their scripts.
     if request.mimetype != "application/json":
         raise errors.bad_request("Send the request's body as application/json.")
     body = request.stream.read(MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
         raise errors.bad_request(f"The request's body has more than {MOST_BYTES} bytes.")
     return record.model_validate_json(body)
+
+
+def _description() -> Response:
+    return Response(_described(), mimetype="application/json")
+
+
+@cache
+def _described() -> str:
+    return json.dumps(openapi())

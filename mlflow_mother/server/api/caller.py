@@ -32,7 +32,7 @@ class Caller:
     @cached_property
     def view(self) -> View:
         """The registry as this user may see it."""
-        everything = self.access.sees_all() and not self._gone
+        everything = self._sees_all and not self._gone
         return self.service.forests.view(None if everything else self.may_read)
 
     def leave_out_deleted(self, names: Iterable[str]) -> bool:
@@ -60,7 +60,11 @@ class Caller:
 
     def may_read(self, name: str) -> bool:
         """Whether the user may see a registered model."""
-        return name not in self._gone and (self.access.sees_all() or self._readable(name))
+        return name not in self._gone and (self._sees_all or self._readable(name))
+
+    @cached_property
+    def _sees_all(self) -> bool:
+        return self.access.sees_all()
 
     @cached_property
     def _readable(self) -> Callable[[str], bool]:

@@ -118,6 +118,18 @@ def tree(caller: Caller, query: TreeQuery) -> LineageAnswer:
     )
 
 
+def shown_tree(caller: Caller, name: str, version: str | None, limit: int) -> tuple[ModelTree, str | None]:
+    """The tree around one version, or around all versions of a registered model, and the version's node id."""
+    if version is None:
+        caller.model(name)
+        starts = [found.ref.uri for found in _newest(caller, name, limit)]
+    else:
+        starts = [caller.version(name, version).ref.uri]
+    tree, _ = tree_near(caller, starts, limit)
+    infos = version_infos(caller, [node.id for node in tree.nodes if is_registered(node.id)])
+    return with_particulars(tree, infos), starts[0] if version else None
+
+
 def tree_near(caller: Caller, starts: Iterable[str], limit: int) -> tuple[ModelTree, bool]:
     """The nodes nearest to some versions, their edges with evidence, and whether there are more."""
     starts = list(starts)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from mlflow_mother.export import Layout
-from mlflow_mother.types import ModelTree, Record, Status, Verdict
+from mlflow_mother.types import Evidence, ModelTree, Record, Relation, Status, Verdict
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 """A registered model's name."""
@@ -20,6 +20,12 @@ NodeId = Annotated[str, StringConstraints(min_length=1, max_length=1100)]
 
 Words = Annotated[str, StringConstraints(max_length=500)]
 """Text to search for."""
+
+Limit = Annotated[int, Field(ge=1, le=200)]
+"""Items of a page."""
+
+Cursor = Annotated[str, StringConstraints(max_length=3000)]
+"""Where a page begins."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 """A probability."""
@@ -210,3 +216,165 @@ class LineageAnswer(Record):
     engine: str | None
     inferred_at: float | None
     model: ModelInfo | None = None
+
+
+class Family(Record):
+    """A family of versions, or a version without relatives.
+
+    Attributes:
+        id: Id of its root.
+        root: Node id of the registered version that it descends from, or the oldest of several.
+        title: The root for people.
+        size: Number of its versions.
+        models: Up to five of its registered models.
+        model_count: How many registered models it has.
+        relations: Number of edges by relation.
+        verdicts: Number of versions by verdict.
+        statuses: Number of versions by status.
+        lowest_confidence: Least probability of an edge; null without edges.
+        newest_at: Latest registration, in unix seconds; null when unknown.
+    """
+
+    id: str
+    root: str
+    title: str
+    size: int
+    models: tuple[str, ...]
+    model_count: int
+    relations: dict[Relation, int]
+    verdicts: dict[Verdict, int]
+    statuses: dict[Status, int]
+    lowest_confidence: float | None
+    newest_at: float | None
+
+
+class Totals(Record):
+    """The registry as a whole, as far as the user may see it; opted-out versions do not count.
+
+    Attributes:
+        versions: Number of versions.
+        families: Number of families of at least two.
+        alone: Number of versions without relatives.
+        by_status: Number of versions by status.
+        by_verdict: Number of versions by verdict.
+    """
+
+    versions: int
+    families: int
+    alone: int
+    by_status: dict[Status, int]
+    by_verdict: dict[Verdict, int]
+
+
+class ForestAnswer(Record):
+    """A page of families.
+
+    Attributes:
+        families: The families.
+        next: Cursor of the next page; null after the last.
+        total: How many families fit the query.
+        totals: The registry, whatever the query.
+    """
+
+    families: tuple[Family, ...]
+    next: str | None
+    total: int
+    totals: Totals
+
+
+class AuditEntry(Record):
+    """Declared against inferred parents of one version.
+
+    Attributes:
+        id: Node id.
+        name: Registered model.
+        version: Version.
+        declared: Parents that metadata names.
+        inferred: Parents that the weights show.
+        relation: What was done to the (likeliest) inferred parent.
+        verdict: The two compared.
+        probability: Probability of the inferred parents; null when there is none.
+        status: Where the analysis stands.
+        note: A remark; may be empty.
+        registered_at: When it was registered, in unix seconds.
+        decision: The latest word of a person.
+    """
+
+    id: str
+    name: str
+    version: str
+    declared: tuple[str, ...]
+    inferred: tuple[str, ...]
+    relation: Relation | None
+    verdict: Verdict
+    probability: float | None
+    status: Status
+    note: str
+    registered_at: float | None
+    decision: DecisionInfo | None
+
+
+class AuditAnswer(Record):
+    """A page of the audit.
+
+    Attributes:
+        rows: The rows.
+        next: Cursor of the next page; null after the last.
+        total: How many rows fit the query.
+    """
+
+    rows: tuple[AuditEntry, ...]
+    next: str | None
+    total: int
+
+
+class Queued(Record):
+    """A version was queued.
+
+    Attributes:
+        queued: Always true.
+    """
+
+    queued: bool
+
+
+class DecisionsAnswer(Record):
+    """What people said of a version's parents.
+
+    Attributes:
+        decisions: All of it, oldest first.
+    """
+
+    decisions: tuple[DecisionInfo, ...]
+
+
+class CompareAnswer(Record):
+    """Two versions side by side, from their fingerprints.
+
+    Attributes:
+        first: Node id of the first.
+        second: Node id of the second.
+        relation: How they are related; null when they are not, or only over an ancestor that is neither of them.
+        evidence: Why, strongest first, read in the direction that was found.
+        first_to_second: All evidence, read as if the first were the second's parent.
+        second_to_first: All evidence, read as if the second were the first's parent.
+        tensors: Number of tensors that correspond.
+        identical: How many of them are identical.
+        cosine: Median cosine of the matrices.
+        chance: What the cosine of unrelated models would be.
+        tree: What follows: two nodes, and an edge when they are related.
+        layout: Where to draw them.
+    """
+
+    first: str
+    second: str
+    relation: Relation | None
+    evidence: tuple[Evidence, ...]
+    first_to_second: tuple[Evidence, ...]
+    second_to_first: tuple[Evidence, ...]
+    tensors: int
+    identical: int
+    cosine: float
+    chance: float
+    tree: ModelTree
+    layout: Layout

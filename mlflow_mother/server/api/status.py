@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlflow_mother import __version__
 from mlflow_mother.server.api.caller import Caller
 from mlflow_mother.server.api.records import Queue, StatusAnswer
+from mlflow_mother.server.supervisor import LEASE
 from mlflow_mother.types import SCHEMA_VERSION, Record
 
 
@@ -14,15 +15,16 @@ class NoQuery(Record):
 
 def status(caller: Caller, _query: NoQuery) -> StatusAnswer:
     """Whether registrations are analysed here, and how much waits."""
-    queue = None
+    store, queue = caller.service.store, None
     if caller.access.sees_all():
-        counts = caller.service.store.counts(caller.service.registry.id)
+        counts = store.counts(caller.service.registry.id)
         queue = Queue(waiting=counts.queued, working=counts.claimed)
+    lease = store.lease(LEASE)
     return StatusAnswer(
-        worker=True,
+        worker=caller.service.settings.enabled,
         version=__version__,
         schema_version=SCHEMA_VERSION,
         user=caller.access.user(),
         queue=queue,
-        worker_seen_at=None,
+        worker_seen_at=lease.renewed_at if lease else None,
     )
