@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlflow_mother.errors import SettingsError
@@ -68,6 +68,12 @@ class Settings(BaseSettings):
     )
     disabled_plugins: tuple[str, ...] = Field(
         (), description="Plugins (entry-point names) that are not loaded, as a JSON list."
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="What the webhooks of a server you do not control are signed with; at least 16 characters."
+    )
+    webhook_secret_file: Path | None = Field(
+        None, description="File that holds that secret, instead of the variable itself."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="Level of Mother's logger.")
 

@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
 _MEANING = {
     ExitCode.FINE: "Done, and nothing to report.",
     ExitCode.FINDINGS: "Done, and something was found that the caller asked to be told of: a verdict named by "
-    "`audit --fail-on`, a problem found by `doctor`.",
+    "`audit --fail-on`, a problem found by `doctor`, a webhook whose test delivery did not arrive.",
     ExitCode.USAGE: "The command line makes no sense; nothing was done.",
     ExitCode.UNREADABLE: "A file, a model or the registry could not be read. What could be read is printed.",
     ExitCode.STORE: "A setting is wrong, or Mother's own tables cannot be used; `mlflow-mother doctor` says more.",

@@ -6,8 +6,10 @@
 ``identity``        which registry this is, and which of Mother's stores belongs to it
 ``connection``      :class:`~mlflow_mother.registry.connection.Registry`: one registry as this process sees it
 ``versions``        the registry's model versions, page by page, and their aliases
+``news``            what is new at the top of the registry's list
 ``artifacts``       a version's files, local or remote, one at a time
 ``declared``        the parents that metadata names
+``webhooks``        webhooks at a server: made, listed, tested, removed
 ``tags``            the ``mother.*`` tags: names, values, who they are about
 ``write_back``      tags, ``lineage.json``, ``lineage.html`` and ``fingerprint.safetensors``
 ==================  ===========================================================================================

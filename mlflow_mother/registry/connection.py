@@ -5,6 +5,7 @@ MLflow's errors do not leave the package; they become :class:`RegistryError` and
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,6 +54,14 @@ def mlflow_errors(what: str) -> Iterator[None]:
         if code in _FORBIDDEN or status in (401, 403) or isinstance(error, PermissionError):
             raise ForbiddenError(reason, "Run Mother as a user that may do this.") from error
         raise RegistryError(reason, "Check that the registry and its artifact store can be reached.") from error
+
+
+def give_up_soon() -> None:
+    """Lets MLflow's client try only a few times in this process: for callers that come back by themselves.
+
+    Its own default keeps on for minutes, deaf to signals. What the user has set stands.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 
 class Registry:

@@ -12,6 +12,7 @@
 ``access``       who asks, and what MLflow would let them see and do
 ``api``          the JSON API under ``/ajax-api/2.0/mlflow-mother/``
 ``pages``        the script in MLflow's own page, the ``/mother/`` page, static files
+``webhooks``     the other way round: receives what a server that one does not control tells of
 ``static/``      the Lineage tab and the ``/mother/`` page; they draw what the API laid out
 ===============  ================================================================================================
 

@@ -8,6 +8,8 @@
 ``families``       trees from edges; names for unregistered ancestors; the part that concerns one model
 ``delivery``       tags, artifacts and notifications
 ``reconciling``    finds everything that is not done and does it; says beforehand how much that is
+``watching``       follows a registry on somebody else's server
+``deliveries``     which webhook deliveries to believe
 ``auditing``       declared parents against inferred ones
 ``inline``         what a captured registration runs, within its bound
 =================  ==========================================================================================

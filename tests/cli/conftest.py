@@ -1,10 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "registry"))
+
+from foreign_server import ForeignServer, Team, foreign_server
+from registry_samples import empty_mlflow_database
 
 from mlflow_mother.cli import main
 
@@ -36,3 +42,38 @@ def run() -> Run:
         return CliRunner().invoke(main, [str(arg) for arg in args], prog_name="mlflow-mother", **options)
 
     return invoke
+
+
+@pytest.fixture(scope="session")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForeignServer]:
+    """An MLflow server without Mother, which may send webhooks to this machine."""
+    folder = tmp_path_factory.mktemp("foreign")
+    template = empty_mlflow_database(tmp_path_factory.mktemp("template"))
+    with foreign_server(
+        folder,
+        template,
+        MLFLOW_DISABLE_TELEMETRY="true",
+        MLFLOW_WEBHOOK_ALLOWED_SCHEMES="http,https",
+        MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS="true",
+        MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY="T1Ry7ZVyqxTSDZ6f1g2nTGoOsv3aWVeqQFcCpEJmw9I=",
+        MLFLOW_WEBHOOK_CACHE_TTL="0",
+        MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES="0",
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def team(foreign: ForeignServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Team:
+    """People without Mother who use that server."""
+    monkeypatch.setenv("MLFLOW_MOTHER_ENABLED", "false")
+    return Team(foreign, tmp_path / "models")
+
+
+@pytest.fixture
+def watching(foreign: ForeignServer, tmp_path: Path) -> dict[str, str]:
+    """Variables of a machine where Mother watches that server."""
+    return {
+        "MLFLOW_TRACKING_URI": foreign.address,
+        "MLFLOW_MOTHER_HOME": str(tmp_path / "home"),
+        "MLFLOW_MOTHER_ENABLED": "true",
+    }

@@ -1,0 +1,75 @@
+"""Following a registry on a server that has no Mother: real servers, real processes, real signals."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from foreign_server import ForeignServer, Team, command, eventually
+from registry_samples import THIRD_PARTY_WARNINGS, finetuned, network
+
+pytestmark = [pytest.mark.filterwarnings(warning) for warning in THIRD_PARTY_WARNINGS]
+
+ROOT = network(1)
+
+
+def test_a_watcher_finds_what_others_register_and_outlives_the_server(
+    foreign: ForeignServer, team: Team, watching: dict[str, str], tmp_path: Path
+) -> None:
+    [before] = team.register("watched", ROOT)
+    with command(tmp_path, watching, "watch", "--interval", "0.2") as watcher:
+        watcher.waits_for(rf"{before} done: no parent is decided")
+        [child] = team.register("watched", finetuned(ROOT, 2))
+        watcher.waits_for(rf"{child} is new")
+        watcher.waits_for(rf"{child} done: finetune of {before} \(0\.\d+\)")
+        assert team.mother(child)["parent"] == before
+        _looks_are_cheap(foreign)
+
+        foreign.stop()
+        watcher.waits_for("trying again in 1 s: .*could not be listed")
+        foreign.start()
+        watcher.waits_for("answers again")
+        [grandchild] = team.register("watched", finetuned(ROOT, 3))
+        watcher.waits_for(rf"{grandchild} done")
+        assert watcher.ends(signal.SIGTERM) == 0
+        lines = watcher.said.splitlines()
+    assert lines[-1].endswith("stopped")
+    timed = [line for line in lines if not line.startswith("Stopping")]
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00 ", line) for line in timed), lines
+
+
+def _looks_are_cheap(foreign: ForeignServer) -> None:
+    """While nothing is new, a look is one request and no more."""
+
+    def requests(path: str = "") -> int:
+        return len(re.findall(rf"GET /api/2.0/mlflow/{path}", (foreign.folder / "server.log").read_text()))
+
+    began, searched = requests(), requests("model-versions/search")
+    eventually(lambda: requests("model-versions/search") > searched + 3)
+    assert requests() - began == requests("model-versions/search") - searched
+
+
+def test_a_stop_finishes_the_version_at_hand_and_leaves_the_others_to_the_next_run(
+    team: Team, watching: dict[str, str], tmp_path: Path
+) -> None:
+    uris = team.register("stopped", network(10), count=12)
+    with command(tmp_path, watching, "watch", "--interval", "0.2") as watcher:
+        eventually(lambda: "status" in team.mother(uris[-1]) or "status" in team.mother(uris[0]))
+        assert watcher.ends(signal.SIGINT) == 0
+    first = [uri for uri in uris if team.mother(uri).get("status") == "done"]
+    assert len(first) < len(uris), watcher.said
+    with command(tmp_path, watching, "watch", "--once") as again:
+        assert again.process.wait(120) == 0
+    assert {team.mother(uri)["status"] for uri in uris} == {"done"}
+    assert re.search(r"reconciled: \d+ analysed now", again.said)
+
+
+def test_once_says_so_when_the_server_is_away(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    done = run("watch", "--once")
+    assert done.exit_code == 3
+    assert "could not be listed" in done.stderr
