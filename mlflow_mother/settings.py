@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableError
 
 from mlflow_mother.errors import SettingsError
 
@@ -22,10 +23,7 @@ class Settings(BaseSettings):
         description="SQLAlchemy URI of Mother's tables. Unset: the registry's own database when this process reaches "
         "it directly, else a SQLite file per registry in `MLFLOW_MOTHER_HOME`.",
     )
-    home: Path = Field(
-        default_factory=lambda: Path.home() / ".mlflow-mother",
-        description="Folder of the local SQLite files.",
-    )
+    home: Path = Field(Path("~/.mlflow-mother"), description="Folder of the local SQLite files.")
     inline_seconds: float = Field(
         5.0, ge=0, description="Longest time that a registration may wait for its lineage; the rest stays `pending`."
     )
@@ -86,6 +84,10 @@ def load_settings() -> Settings:
     """
     try:
         return Settings()
+    except UnreadableError as error:  # a list that is no JSON
+        raise SettingsError(
+            f"The environment variables MLFLOW_MOTHER_*: {error}.", "Write lists as JSON, e.g. '[\"name\"]'."
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         name = "MLFLOW_MOTHER_" + "_".join(str(part) for part in first["loc"]).upper()

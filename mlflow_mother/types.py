@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     import networkx as nx
 
 SCHEMA_VERSION = "1.0"
 """Version of the tree and lineage schema; the major number changes when a reader would break."""
+
+
+def _storable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+"""Words for people. Lone surrogates, which undecodable file names and plugins bring, become question marks: no
+document, page or database takes them."""
 
 
 class Record(BaseModel):
@@ -102,8 +111,8 @@ class Evidence(Record):
         log_odds: How far it moves the edge's log-odds (natural logarithm), if it was weighed.
     """
 
-    kind: str
-    text: str
+    kind: Text
+    text: Text
     value: float | None = None
     log_odds: float | None = None
 
@@ -126,14 +135,14 @@ class Node(Record):
 
     id: str
     kind: Literal["model", "unregistered"] = "model"
-    label: str = ""
+    label: Text = ""
     status: Status | None = None
     parameters: int | None = None
-    format: str | None = None
-    declared_parents: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
+    format: Text | None = None
+    declared_parents: tuple[Text, ...] = ()
+    aliases: tuple[Text, ...] = ()
     verdict: Verdict | None = None
-    note: str | None = None
+    note: Text | None = None
 
 
 class Edge(Record):

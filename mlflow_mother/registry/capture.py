@@ -110,7 +110,10 @@ def _capturing(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             _captured(self, version, began)
         except Exception as error:
-            log.warning("Mother leaves %s to `mlflow-mother reconcile`: %s", _name(version), error, exc_info=True)
+            from mlflow_mother.errors import MotherError
+
+            trace = not isinstance(error, MotherError)
+            log.warning("Mother leaves %s to `mlflow-mother reconcile`: %s", _name(version), error, exc_info=trace)
         return version
 
     create_model_version._mother = True  # type: ignore[attr-defined]

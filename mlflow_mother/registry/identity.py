@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from mlflow_mother.errors import SettingsError
 from mlflow_mother.settings import Settings
 
 OWN = "own"
@@ -102,7 +103,17 @@ def store_address(uri: str, workspace: str | None, settings: Settings) -> StoreA
     address = canonical(uri)
     label = re.sub(r"[^a-z0-9.]+", "-", address.lower().partition("://")[2] or address).strip("-.")[-40:]
     name = f"{label}-{hashlib.sha256(address.encode()).hexdigest()[:12]}.db"
-    return StoreAddress(f"sqlite:///{settings.home.absolute() / name}", False, _with_workspace(address, workspace))
+    return StoreAddress(f"sqlite:///{_home(settings) / name}", False, _with_workspace(address, workspace))
+
+
+def _home(settings: Settings) -> Path:
+    try:
+        return settings.home.expanduser().absolute()
+    except RuntimeError as error:
+        raise SettingsError(
+            f"MLFLOW_MOTHER_HOME is {str(settings.home)!r}, and this user has no home folder.",
+            "Set it to a folder that this user may write.",
+        ) from error
 
 
 def absolute(uri: str) -> str:

@@ -44,11 +44,13 @@ class Place:
 
     def write(self, files: Mapping[str, bytes]) -> None:
         """Writes files by name; one that is there already is replaced."""
-        with tempfile.TemporaryDirectory(prefix="mother-") as folder:
+        with (
+            mlflow_errors(f"The artifacts under {self.folder!r} could not be written"),
+            tempfile.TemporaryDirectory(prefix="mother-") as folder,
+        ):
             for name, data in files.items():
                 Path(folder, name).write_bytes(data)
-            with mlflow_errors(f"The artifacts under {self.folder!r} could not be written"):
-                self.repository.log_artifacts(folder, self.folder)
+            self.repository.log_artifacts(folder, self.folder)
 
     def sizes(self) -> Mapping[str, int]:
         """Length in bytes of the files that are there, by name."""
@@ -64,8 +66,8 @@ class Place:
     def read(self, name: str) -> bytes:
         """One file's content."""
         with (
-            tempfile.TemporaryDirectory(prefix="mother-") as folder,
             mlflow_errors(f"{self.folder}/{name} could not be fetched"),
+            tempfile.TemporaryDirectory(prefix="mother-") as folder,
         ):
             target = Path(folder, name)
             self.repository._download_file(f"{self.folder}/{name}", str(target))

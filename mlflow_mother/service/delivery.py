@@ -1,16 +1,16 @@
 """Brings committed results to where people look: tags, artifacts, plugins.
 
 A write-back stays pending in the store until it is done, so one that was killed, or that this process may not make,
-is found again. A notification is taken before it is sent: it may be lost with its process, never sent twice.
+is found again. Tags come first: an artifact store that fails or hangs holds up nobody's tags. A notification is taken
+before it is sent: it may be lost with its process, never sent twice.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from mlflow_mother.errors import MotherError
 from mlflow_mother.export import to_html
@@ -36,6 +36,8 @@ from mlflow_mother.types import Lineage, ModelVersionRef, Status
 
 log = logging.getLogger(__name__)
 
+_Failure = tuple[WriteBackTarget, ModelVersionRef, MotherError]
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -56,6 +58,7 @@ class Delivery:
     plugins: Plugins
     owner: str
     checkpoint: Checkpoint
+    _complained: set[WriteBackTarget] = field(default_factory=set)
 
     def mark(self, version: RegisteredVersion, status: Status, reason: str = "") -> None:
         """Writes the tags of a version that has no lineage."""
@@ -69,24 +72,28 @@ class Delivery:
         with self.store.turn():
             return write_tags(self.registry, version, tags)
 
-    def deliver(self, refs: Collection[ModelVersionRef] | None = None) -> int:
+    def deliver(self, refs: Collection[ModelVersionRef] | None = None, *, by_the_way: bool = False) -> int:
         """Writes back everything that is pending; returns how many write-backs were made.
 
         Args:
             refs: Only of these versions.
+            by_the_way: Whether nobody asked for these versions, so that not being allowed to write them is no news.
 
         One that fails is logged and stays pending, the others go on.
         """
         pending: dict[ModelVersionRef, dict[WriteBackTarget, Inference]] = {}
         named = self.settings.name_relatives
         allowed: dict[WriteBackTarget, bool] = {
-            "artifacts" if named else "own artifacts": self.settings.write_artifacts,
             "tags" if named else "own tags": self.settings.write_tags,
+            "artifacts" if named else "own artifacts": self.settings.write_artifacts,
         }
         for target in (target for target, may in allowed.items() if may):
             for result in self.store.pending_write_backs(self.registry.id, target, refs=refs):
                 pending.setdefault(result.ref, {})[target] = result
-        return sum(self._write(ref, results) for ref, results in pending.items())
+        failed: list[_Failure] = []
+        written = sum(self._write(ref, results, failed) for ref, results in pending.items())
+        self._complain([failure for failure in failed if not (by_the_way and isinstance(failure[2], ForbiddenError))])
+        return written
 
     def notify(self) -> int:
         """Tells plugins of every committed result that they have not been told of; returns how many."""
@@ -95,17 +102,44 @@ class Delivery:
             self.plugins.after_lineage(result.ref, with_numbers(result.lineage))
         return len(taken)
 
-    def _write(self, ref: ModelVersionRef, results: dict[WriteBackTarget, Inference]) -> int:
+    def _complain(self, failed: Collection[_Failure]) -> None:
+        """Says in one line for each target what could not be written; the same of one more version is no news."""
+        by_target: dict[WriteBackTarget, list[_Failure]] = {}
+        for failure in failed:
+            by_target.setdefault(failure[0], []).append(failure)
+        for target, failures in by_target.items():
+            _, ref, error = failures[0]
+            others = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
+            news = target not in self._complained or others
+            self._complained.add(target)
+            log.log(
+                logging.WARNING if news else logging.INFO,
+                "Mother could not write the %s of %s%s: %s Run `mlflow-mother reconcile` then: the result is kept.",
+                target,
+                ref.uri,
+                others,
+                error,
+            )
+
+    def _write(self, ref: ModelVersionRef, results: dict[WriteBackTarget, Inference], failed: list[_Failure]) -> int:
         """Writes one version's results; returns how many could be written."""
         self.checkpoint()
-        version = cache(lambda: get_version(self.registry, ref))
-        return sum(self._attempt(version, target, result) for target, result in results.items())
+        try:
+            version = get_version(self.registry, ref)
+        except NotFoundError as error:
+            log.info("Mother writes nothing of %s, which is gone: %s", ref.uri, error)
+            return 0
+        except MotherError as error:
+            failed += [(target, ref, error) for target in results]
+            return 0
+        return sum(self._attempt(version, target, result, failed) for target, result in results.items())
 
-    def _attempt(self, current: Callable[[], RegisteredVersion], target: WriteBackTarget, result: Inference) -> bool:
+    def _attempt(
+        self, version: RegisteredVersion, target: WriteBackTarget, result: Inference, failed: list[_Failure]
+    ) -> bool:
         """Writes one result; one that cannot be written now stays pending, and the others go on."""
         ref = result.ref
         try:
-            version = current()
             if target in ("artifacts", "own artifacts"):
                 self._write_artifacts(version, result.lineage)
             else:
@@ -113,13 +147,10 @@ class Delivery:
             self.store.mark_written(ref, result.number, target)
         except OutOfTimeError:
             raise
-        except (NotFoundError, ForbiddenError) as error:
-            log.info("Mother leaves the %s of %s unwritten: %s", target, ref.uri, error)
         except MotherError as error:
-            log.warning("Mother could not write the %s of %s: %s", target, ref.uri, error)
-        else:
-            return True
-        return False
+            failed.append((target, ref, error))
+            return False
+        return True
 
     def _write_artifacts(self, version: RegisteredVersion, lineage: Lineage) -> None:
         place = place_of(self.registry, version)

@@ -51,10 +51,10 @@ def captured(store: Any, version: Any, *, began: float, enqueue_only: bool) -> N
     registry = Registry.of_store(store, settings)
     registered = from_mlflow(registry, version)
     if enqueue_only:
-        _start(lambda: _enqueue(registry, registered).close())
+        _start(registered, lambda: _enqueue(registry, registered).close())
         return
     deadline = began + settings.inline_seconds
-    thread = _start(lambda: _analyse(store, registry, registered, settings, deadline))
+    thread = _start(registered, lambda: _analyse(store, registry, registered, settings, deadline))
     thread.join(max(0.0, deadline - time.monotonic()))
 
 
@@ -85,9 +85,10 @@ def _analyse(
     worker.work(worker.claim(1, [version.ref]), max_bytes=settings.inline_bytes)
 
 
-def _start(work: Callable[[], None]) -> threading.Thread:
+def _start(version: RegisteredVersion, work: Callable[[], None]) -> threading.Thread:
     """Runs work in a thread of its own; what goes wrong there is logged and no more."""
     context = contextvars.copy_context()
+    uri = version.ref.uri
 
     def run() -> None:
         try:
@@ -95,11 +96,11 @@ def _start(work: Callable[[], None]) -> threading.Thread:
         except OutOfTimeError as error:
             log.info("%s", error)
         except MotherError as error:
-            log.warning("Mother leaves a version to `mlflow-mother reconcile`: %s", error)
+            log.warning("Mother leaves %s to `mlflow-mother reconcile`: %s", uri, error)
         except Exception as error:
-            log.warning("Mother leaves a version to `mlflow-mother reconcile`: %s", error, exc_info=True)
+            log.warning("Mother leaves %s to `mlflow-mother reconcile`: %s", uri, error, exc_info=True)
 
-    thread = threading.Thread(target=run, name="mother-capture", daemon=True)
+    thread = threading.Thread(target=run, name=f"mother-capture {uri}", daemon=True)
     _running.add(thread)
     thread.start()
     return thread
@@ -109,6 +110,13 @@ def _wait_for_stopped_work() -> None:
     until = time.monotonic() + EXIT_SECONDS
     for thread in list(_running):
         thread.join(max(0.0, until - time.monotonic()))
+        if thread.is_alive():
+            uri = thread.name.partition(" ")[2]
+            log.warning(
+                "Mother leaves %s to `mlflow-mother reconcile`: the process ended in the middle of the work. If that "
+                "happens again, `mlflow-mother doctor` may say what it waits for.",
+                uri,
+            )
 
 
 atexit.register(_wait_for_stopped_work)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mlflow_mother.errors import FingerprintError, MotherError
+from mlflow_mother.errors import FingerprintError, MotherError, SettingsError
 from mlflow_mother.fingerprint.coarse import coarse_vector
 from mlflow_mother.fingerprint.format import from_bytes, to_bytes
 from mlflow_mother.fingerprint.record import SPEC, Fingerprint
@@ -137,6 +137,7 @@ class Reader:
         from mlflow_mother.fingerprint.compute import fingerprint_model
 
         self.checkpoint()
+        check_device(self.settings.device)
         return fingerprint_model(
             files,
             readers=self.plugins.weight_readers(),
@@ -155,6 +156,23 @@ class Reader:
                 parameters=fingerprint.parameters,
             ),
         )
+
+
+def check_device(device: str) -> None:
+    """Makes sure that PyTorch can compute on a device: that it cannot is the machine's fault and no model's.
+
+    Raises:
+        SettingsError: It cannot.
+    """
+    import torch
+
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except (AssertionError, NotImplementedError, RuntimeError, TypeError) as error:
+        raise SettingsError(
+            f"MLFLOW_MOTHER_DEVICE: PyTorch {torch.__version__} cannot use {device!r}: {str(error).splitlines()[0]}.",
+            "Set it to a device with float64 arithmetic, e.g. cpu.",
+        ) from error
 
 
 def open_files(registry: Registry, version: RegisteredVersion) -> ModelFiles:

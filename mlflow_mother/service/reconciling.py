@@ -16,7 +16,7 @@ from mlflow_mother.registry.connection import Registry
 from mlflow_mother.registry.tags import TagSet, speak_of
 from mlflow_mother.registry.versions import RegisteredVersion, list_versions
 from mlflow_mother.service.reading import open_files
-from mlflow_mother.service.worker import Worker
+from mlflow_mother.service.worker import GONE, Worker
 from mlflow_mother.settings import Settings
 from mlflow_mother.store import Registration, Store, StoredVersion
 from mlflow_mother.types import ModelVersionRef, Record, Status
@@ -101,7 +101,7 @@ class Reconciler:
         """Says what :meth:`run` would do, and changes nothing."""
         versions, _ = self._list()
         outdated = set(self.store.outdated(self.registry.id, engine=ENGINE))
-        due = [version for version in versions if not version.ignored and self._is_due(version.ref, outdated)][:limit]
+        due = [version for version in versions if not version.ignored and self._is_due(version, outdated)][:limit]
         sizes = [self._size(version) for version in due]
         total = sum(size for size, _ in sizes if size is not None)
         seconds = sum((size or 0) / speed + SECONDS_A_VERSION for size, speed in sizes)
@@ -123,6 +123,8 @@ class Reconciler:
         present = [version.ref for version in versions]
         forgotten = self.store.sync(self.registry.id, present, listed_at=listed_at, names=names) if whole else ()
         self._enqueue(versions)
+        # What was postponed is due as well: whoever asks for everything may have mended what was wrong.
+        self.store.retry_now(self.registry.id)
         refs = None if self.model is None and self.since is None else present
         analysed = self._drain(refs, limit, progress)
         written = self.worker.delivery.deliver(refs) + self._retag(versions)
@@ -173,7 +175,8 @@ class Reconciler:
                 self.store.set_ignored(version.ref, version.ignored)
         looked_at = {version.ref for version in versions}
         outdated = [ref for ref in self.store.outdated(self.registry.id, engine=ENGINE) if ref in looked_at]
-        self.store.enqueue_many([Registration(ref) for ref in outdated], again=True)
+        back = [version.ref for version in versions if not version.ignored and self._is_back(version)]
+        self.store.enqueue_many([Registration(ref) for ref in (*outdated, *back)], again=True)
 
     def _drain(
         self, refs: list[ModelVersionRef] | None, limit: int | None, progress: Progress | None, *, patient: bool = True
@@ -220,9 +223,19 @@ class Reconciler:
                 continue
         return done
 
-    def _is_due(self, ref: ModelVersionRef, outdated: set[ModelVersionRef]) -> bool:
-        known = self._known.get(ref)
-        return known is None or known.status is Status.PENDING or ref in outdated
+    def _is_due(self, version: RegisteredVersion, outdated: set[ModelVersionRef]) -> bool:
+        known = self._known.get(version.ref)
+        return known is None or known.status is Status.PENDING or version.ref in outdated or self._is_back(version)
+
+    def _is_back(self, version: RegisteredVersion) -> bool:
+        """Whether a version's files, which were gone when it failed, are there now: a share that was not mounted."""
+        known = self._known.get(version.ref)
+        if known is None or known.status is not Status.FAILED or not known.reason.endswith(GONE):
+            return False
+        try:
+            return bool(open_files(self.registry, version).sizes())
+        except MotherError:
+            return False
 
     def _size(self, version: RegisteredVersion) -> tuple[int | None, float]:
         from mlflow_mother.registry.artifacts import is_local

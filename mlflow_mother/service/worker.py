@@ -28,7 +28,7 @@ from mlflow_mother.service.inline import OutOfTimeError
 from mlflow_mother.service.reading import Checkpoint, PostponedError, Reader, open_files
 from mlflow_mother.settings import Settings
 from mlflow_mother.store import Claim, DeclaredParent, Registration, Store
-from mlflow_mother.types import Lineage, ModelVersionRef, Status
+from mlflow_mother.types import ModelVersionRef, Status
 from mlflow_mother.weights.model import ModelFiles
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,10 @@ LEASE_SECONDS = 30.0
 """How long after a process died others leave its work alone."""
 
 RETRY_SECONDS = 30.0
+
+GONE = "Bring its files back and run `mlflow-mother reconcile`, or delete the version."
+"""Ends the reason of a version that failed because its files are gone; a reconciliation looks for them again."""
+
 MAX_ROUNDS = 8
 
 
@@ -149,12 +153,12 @@ class Worker:
                 open_claims.remove(claim)
                 return
             if not self._is_marked(version):
-                self.delivery.mark(version, Status.PENDING)
+                self._mark(version, Status.PENDING)
             try:
                 files = open_files(self.registry, version)
                 self._reader.read(version, files, max_bytes=max_bytes, weights=weights)
             except NotFoundError as error:
-                raise WeightsError(error.what, error.remedy) from error
+                raise WeightsError(error.what, GONE) from error
             self._declare(version, files)
             ready.append(claim)
 
@@ -171,7 +175,8 @@ class Worker:
             mine = {held.ref for held in open_claims}
             others = [ref for ref in inferred.lineages if ref not in mine]
             self.store.enqueue_many([Registration(ref) for ref in others], again=True)
-            self._commit(claim, inferred.lineages[claim.ref], "")
+            self.store.record_inference(claim.ref, inferred.lineages[claim.ref], engine=ENGINE)
+            self.delivery.deliver([claim.ref])
             self._finish(claim, open_claims, status_of(inferred.lineages[claim.ref]))
             self._revise(claim.ref, inferred, others)
             self.delivery.notify()
@@ -184,7 +189,8 @@ class Worker:
                 for claim in tuple(claims):
                     self._checkpoint()
                     lineage = inferred.lineages[claim.ref]
-                    self._commit(claim, lineage, f"revised with {cause.uri}")
+                    self.store.record_inference(claim.ref, lineage, engine=ENGINE, reason=f"revised with {cause.uri}")
+                    self.delivery.deliver([claim.ref], by_the_way=True)
                     self._finish(claim, claims, status_of(lineage))
             except BaseException:
                 for claim in claims:
@@ -192,10 +198,6 @@ class Worker:
                 raise
         if self._inference.unseen(cause, inferred.seen):
             self.store.enqueue(cause, again=True)
-
-    def _commit(self, claim: Claim, lineage: Lineage, reason: str) -> None:
-        self.store.record_inference(claim.ref, lineage, engine=ENGINE, reason=reason)
-        self.delivery.deliver([claim.ref])
 
     def _finish(self, claim: Claim, open_claims: list[Claim], status: Status, reason: str = "") -> None:
         self.store.finish(claim, status, reason)
@@ -237,9 +239,9 @@ class Worker:
         except MotherError as error:
             log.warning("Mother tries %s again later: %s", claim.ref.uri, error)
             self._postponed(claim, open_claims, error)
-        except OSError as error:
+        except (OSError, MemoryError, ImportError) as error:
             # A full disk, too many open files, an unmounted share: the machine's state, not the model's.
-            what = f"{claim.ref.uri} could not be analysed on this machine: {error}."
+            what = f"{claim.ref.uri} could not be analysed on this machine: {str(error) or type(error).__name__}."
             postponed = MotherError(what[:600], "Run `mlflow-mother reconcile`.")
             log.warning("%s", postponed)
             self._postponed(claim, open_claims, postponed)
@@ -263,9 +265,17 @@ class Worker:
 
     def _try_to_mark(self, ref: ModelVersionRef, status: Status, reason: str) -> None:
         try:
-            self.delivery.mark(get_version(self.registry, ref), status, reason)
+            version = get_version(self.registry, ref)
         except MotherError as error:
             log.warning("Mother could not tag %s: %s", ref.uri, error)
+        else:
+            self._mark(version, status, reason)
+
+    def _mark(self, version: RegisteredVersion, status: Status, reason: str = "") -> None:
+        try:
+            self.delivery.mark(version, status, reason)
+        except MotherError as error:
+            log.warning("Mother could not tag %s: %s", version.ref.uri, error)
 
     @contextmanager
     def _kept_alive(self, claims: list[Claim]) -> Iterator[None]:

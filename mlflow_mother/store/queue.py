@@ -108,6 +108,16 @@ class WorkQueue(Part):
             query = select(versions.c.registry).join_from(work, versions).distinct()
             return frozenset(connection.scalars(query.where(free, work.c.not_before <= now, ~versions.c.ignored)))
 
+    def retry_now(self, registry: str) -> int:
+        """Makes claimable what was given back to be tried again later; returns how many versions that were."""
+        with self._database.write(alone=True) as connection:
+            now = self._database.now(connection)
+            of_registry = select(versions.c.id).where(versions.c.registry == registry)
+            waiting = update(work).where(
+                work.c.version_id.in_(of_registry), work.c.lease_until.is_(None), work.c.not_before > now
+            )
+            return connection.execute(waiting.values(not_before=now)).rowcount
+
     def heartbeat(self, claim: Claim, lease_seconds: float) -> bool:
         """Prolongs a claim.
 

@@ -149,7 +149,6 @@ def test_a_machine_out_of_open_files_leaves_the_version_to_reconcile(
     assert tags["status"] == "pending", tags
     assert "Too many open files" in tags["reason"]
     assert [record.exc_info for record in caplog.records] == [None], "one clear line"
-    service.store.enqueue(service.registry.parse("models:/later/1"), again=True)
     service.reconcile()
     assert sqlite.mother("models:/later/1")["status"] == "done"
 
