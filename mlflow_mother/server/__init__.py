@@ -2,6 +2,7 @@
 
 ===============  ================================================================================================
 ``app``          the ``mlflow.app`` factory, and what it mounts on MLflow's Flask application
+``basic_auth``   the same beside MLflow's own sign-in
 ``services``     the use cases, for one workspace at a time
 ``supervisor``   a thread of each server process; together they keep one worker of the deployment going
 ``worker``       that worker: a process of its own, behind the server's traffic
@@ -12,7 +13,6 @@
 ``access``       who asks, and what MLflow would let them see and do
 ``api``          the JSON API under ``/ajax-api/2.0/mlflow-mother/``
 ``pages``        the script in MLflow's own page, the ``/mother/`` page, static files
-``webhooks``     the other way round: receives what a server that one does not control tells of
 ``static/``      the Lineage tab and the ``/mother/`` page; they draw what the API laid out
 ===============  ================================================================================================
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask
 
+from mlflow_mother.errors import MotherError
 from mlflow_mother.registry.capture import install
 from mlflow_mother.server import api, environment, logs, pages
 from mlflow_mother.server.access import Access, OpenAccess
@@ -38,6 +39,8 @@ def create_app(app: Flask | None = None) -> Any:
 def mount(app: Flask, access: Access) -> None:
     """Adds Mother's routes and pages to an application, and captures what is registered with it.
 
+    Whatever goes wrong here is logged, and MLflow is served without her.
+
     Args:
         app: MLflow's Flask application. Native FastAPI routes would not be authorised.
         access: What the users of this application may see and do.
@@ -45,16 +48,31 @@ def mount(app: Flask, access: Access) -> None:
     if not environment.has_registry():
         log.info("Mother has nothing to do on a server of artifacts alone.")
         return
+    try:
+        _mount(app, access)
+    except MotherError as error:
+        log.error("Mother could not start; MLflow is served without her. %s", error)
+    except Exception:
+        log.exception("Mother could not start; MLflow is served without her.")
+
+
+def _mount(app: Flask, access: Access) -> None:
     services = Services()
     logs.set_up(services.settings)
     install()
     api.register(app, services, access)
+    before = _paths(app)
     pages.register(app)
+    access.admit((path, "GET") for path in _paths(app) - before)
     if services.settings.enabled and services.settings.server_worker:
         supervisor = Supervisor(services)
         supervisor.ensure_running()
         # A process that was forked with the application in it gets its thread with its first request.
         app.before_request(supervisor.ensure_running)
+
+
+def _paths(app: Flask) -> set[str]:
+    return {rule.rule for rule in app.url_map.iter_rules()}
 
 
 def served(app: Flask) -> Any:

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import suppress
 
 from mlflow_mother.errors import MotherError
 from mlflow_mother.server.services import Services
@@ -34,6 +35,7 @@ HEALTHY_SECONDS = 20.0
 """A worker that lived longer than this is started again at once."""
 
 LONGEST_PAUSE = 60.0
+NICENESS = 10
 
 
 class Supervisor:
@@ -115,6 +117,9 @@ class Supervisor:
             command, stdin=subprocess.PIPE, env={**single, **os.environ}, start_new_session=True
         )
         self._started_at = time.monotonic()
+        if hasattr(os, "setpriority"):
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self._worker.pid, NICENESS)
 
     def _ended(self, code: int) -> None:
         self._forget_worker()

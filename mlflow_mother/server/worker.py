@@ -30,7 +30,6 @@ POLL_SECONDS = 0.5
 BATCH = 16
 """Versions that are read before they are compared."""
 
-NICENESS = 10
 WORKSPACES_SECONDS = 5.0
 """How long a list of workspaces is good for."""
 
@@ -149,8 +148,6 @@ def _modest(settings: Settings) -> Settings:
     """Leaves the machine to the server, but for what somebody set on purpose."""
     import torch
 
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
     torch.set_num_threads(1)
     return settings if "threads" in settings.model_fields_set else settings.model_copy(update={"threads": 1})
 
@@ -165,14 +162,14 @@ def _stop_with_supervisor(stop: threading.Event) -> None:
 
 
 def _log_progress(done: int, waiting: int) -> None:
-    log.info("%d versions analysed since the start, %d waiting", done, waiting)
+    log.info("Analysed since the start: %d; waiting: %d", done, waiting)
 
 
 class _Bar:
     """A line on the terminal that says how far the work is."""
 
     def __call__(self, done: int, waiting: int) -> None:
-        sys.stderr.write(f"\r\x1b[K{done} versions analysed, {waiting} waiting")
+        sys.stderr.write(f"\r\x1b[KAnalysed: {done}; waiting: {waiting}")
         sys.stderr.flush()
 
 

@@ -1,0 +1,116 @@
+"""One worker a deployment, back within seconds when it dies, gone when the server is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow_servers import API, Config, client_of, is_done, register, running, tags, wait_until
+from registry_samples import finetuned, network
+from sqlalchemy import create_engine, text
+
+from mlflow_mother.registry import capture
+from mlflow_mother.server.supervisor import LEASE
+from mlflow_mother.store import Store, schema
+
+
+def is_gone(process: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return True
+
+
+def test_one_worker_is_always_there_and_does_what_anybody_registers(
+    tmp_path: Path, database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = database("sqlite")
+    base = _registered_past_the_server(uri, tmp_path)
+    with running(Config(), tmp_path, uri) as server, client_of(server):
+        wait_until(lambda: is_done(base) and not server.query("SELECT * FROM mother_work"), 60, server)
+        first = server.worker()
+        assert first is not None
+        assert os.getpriority(os.PRIO_PROCESS, first) > os.getpriority(os.PRIO_PROCESS, server.process.pid)
+
+        os.kill(first, signal.SIGKILL)
+        assert wait_until(lambda: server.worker() not in (None, first), 20, server) < 5
+        second = server.worker()
+        assert second is not None
+
+        # With the plugin, which leaves the work to the server.
+        monkeypatch.setenv("MLFLOW_MOTHER_ENABLED", "true")
+        capture.install()
+        child = register("child", finetuned(network(0), 1), tmp_path)
+        wait_until(lambda: is_done(child), 60, server)
+        assert tags(child)["parent"] == base
+        assert not (tmp_path / "home").exists(), "the client has a store of its own"
+        assert len(server.query("SELECT * FROM mother_inferences WHERE reason = ''")) == 2
+
+        server.kill()
+        deadline = time.monotonic() + 20
+        while not is_gone(second):
+            assert time.monotonic() < deadline, "the worker outlives its server"
+            time.sleep(0.1)
+
+
+def _registered_past_the_server(uri: str, folder: Path) -> str:
+    """Registers with the database itself, so that no server is asked and nothing is queued."""
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        mlflow.set_experiment(experiment_id=mlflow.create_experiment("past", (folder / "past").as_uri()))
+        return register("base", network(0), folder)
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def test_tables_of_a_newer_release_stop_mother_and_not_mlflow(tmp_path: Path, database: Callable[[str], str]) -> None:
+    uri = database("sqlite")
+    Store.open(uri, local=True).close()
+    _set_revision(uri, "9999")
+    with running(Config(), tmp_path, uri) as server, client_of(server):
+        version = register("m", network(0), tmp_path)
+        assert tags(version) == {}
+        assert server.get(f"{API}/lineage?name=m&version=1")[0] == 503
+        assert server.get(f"{API}/status")[0] == 503
+        wait_until(lambda: "9999 of a newer release" in server.log, 10, server)
+        assert server.log.count("MLflow is served without her") == 1
+        _set_revision(uri, schema.REVISION)
+        wait_until(lambda: is_done(version), 60, server)
+
+
+def _set_revision(uri: str, revision: str) -> None:
+    engine = create_engine(uri)
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '{revision}'"))
+    engine.dispose()
+
+
+def test_a_worker_of_its_own_does_the_same(tmp_path: Path, database: Callable[[str], str]) -> None:
+    none = {"MLFLOW_MOTHER_SERVER_WORKER": "false"}
+    with running(Config(), tmp_path, database("sqlite"), environment=none) as server, client_of(server):
+        assert server.get(f"{API}/status")[1]["worker"] is True
+        base = register("base", network(0), tmp_path)
+        command = [sys.executable, "-m", "mlflow_mother.cli", "worker", "--backend-store-uri", server.database]
+        command += ["--artifacts-destination", str(tmp_path / "artifacts")]
+        environment = {**os.environ, "MLFLOW_MOTHER_ENABLED": "true"}
+        worker = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=tmp_path, env=environment)
+        try:
+            wait_until(lambda: is_done(base), 60, server)
+            child = register("child", finetuned(network(0), 1), tmp_path)
+            wait_until(lambda: tags(child).get("parent") == base, 30, server)
+            worker.send_signal(signal.SIGTERM)
+            _, said = worker.communicate(timeout=30)
+        finally:
+            worker.kill()
+        assert worker.returncode == 0, said.decode()
+        assert b"Analysed since the start: 1" in said
+        with Store.open(server.database, local=True) as store:
+            assert store.lease(LEASE) is None, "another worker need not wait"
