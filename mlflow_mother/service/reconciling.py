@@ -93,8 +93,8 @@ class Reconciler:
     lease_seconds: float
     model: str | None = None
     since: float | None = None
-    stopping: Callable[[], bool] = lambda: False
-    worked_on: Callable[[Collection[ModelVersionRef]], None] = lambda refs: None
+    stopping: Callable[[], bool] = field(default_factory=lambda: lambda: False)
+    worked_on: Callable[[Collection[ModelVersionRef]], None] = field(default_factory=lambda: lambda refs: None)
     _known: dict[ModelVersionRef, StoredVersion] = field(default_factory=dict)
 
     def plan(self, limit: int | None = None) -> Plan:
