@@ -8,10 +8,14 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 
-from benchmarks.fingerprint.files import DTYPES, write_model
+from benchmarks.fingerprint.files import DTYPES, write_many, write_model
+from mlflow_mother.fingerprint.compute import fingerprint_model
+from mlflow_mother.fingerprint.format import to_bytes
+from mlflow_mother.weights import LocalFiles
 
 HEADINGS = (
     "type", "GB", "b2sum s", "pass s", "pass/b2sum", "spread", "pass GB/s", "b2sum cpu s", "pass cpu s",
@@ -41,14 +45,36 @@ def row(dtype: str, result: dict[str, list[list[float]]]) -> list[str]:
     ]
 
 
+def many(counts: list[int], runs: int, threads: int) -> None:
+    """Prints what a tensor costs that has next to no elements."""
+    print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, medians of {runs} runs.")
+    print(f"{'tensors':>9}  {'wall s':>7}  {'cpu s':>7}  {'cpu us/tensor':>13}  {'kept':>6}  {'fingerprint KB':>14}")
+    with tempfile.TemporaryDirectory() as folder:
+        for count in counts:
+            path = Path(folder, f"{count}.safetensors")
+            write_many(path, count)
+            times = []
+            for _ in range(runs):
+                wall, cpu = time.perf_counter(), time.process_time()
+                found = fingerprint_model(LocalFiles(path), threads=threads)
+                times.append((time.perf_counter() - wall, time.process_time() - cpu))
+            wall, cpu = (median(column) for column in zip(*times, strict=True))
+            size = len(to_bytes(found)) / 1e3
+            print(f"{count:9}  {wall:7.2f}  {cpu:7.2f}  {cpu / count * 1e6:13.0f}  {len(found.names):6}  {size:14.0f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fingerprint", description=__doc__)
     parser.add_argument("--gigabytes", type=float, default=1.0, help="size of each file")
     parser.add_argument("--runs", type=int, default=5, help="pairs of runs a file")
     parser.add_argument("--threads", type=int, default=2, help="worker threads of the pass")
+    parser.add_argument("--many", nargs="+", type=int, metavar="N", help="instead: files of N tiny tensors each")
     parser.add_argument("--types", nargs="+", choices=list(DTYPES), default=list(DTYPES), help="element types")
     arguments = parser.parse_args()
 
+    if arguments.many:
+        many(arguments.many, arguments.runs, arguments.threads)
+        return
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} processors, load {load:.1f}, {arguments.runs} alternating runs, warm cache, pass only.")
     if load > 0.5:

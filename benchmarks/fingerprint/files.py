@@ -21,6 +21,26 @@ LAYER = {
 }
 
 
+MANY = {"mix.weight": (8, 8), "mix.bias": (8,), "gate.weight": (16, 4), "scale": ()}
+
+
+def write_many(path: Path, count: int) -> None:
+    """Writes that many tiny float32 tensors, as in mixtures of experts and in per-channel quantisation."""
+    shapes = list(MANY.items())
+    header: dict[str, dict[str, object]] = {}
+    end = 0
+    for index in range(count):
+        name, shape = shapes[index % len(shapes)]
+        start, end = end, end + math.prod(shape) * 4
+        header[f"layers.{index // len(shapes)}.{name}"] = {
+            "dtype": "F32", "shape": list(shape), "data_offsets": [start, end],
+        }  # fmt: skip
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    values = torch.randn(end // 4, generator=torch.Generator().manual_seed(0))
+    path.write_bytes(len(text).to_bytes(8, "little") + text + values.numpy().tobytes())
+
+
 def write_model(path: Path, dtype: str, nbytes: int) -> None:
     """Writes tensors of normal weights, layer after layer, until the file has at least ``nbytes`` of them."""
     size = DTYPES[dtype].itemsize

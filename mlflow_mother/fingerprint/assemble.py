@@ -35,6 +35,9 @@ class Assembler:
         format: Weight format it was read from.
         adapter: Description of an unmerged adapter.
         declared: Parents that the model's files name.
+
+    Attributes:
+        k: Width of sketches so far; it never grows again.
     """
 
     def __init__(
@@ -51,11 +54,11 @@ class Assembler:
         self._declared = tuple(text[:_TEXT_LENGTH] for text in declared[:_DECLARED])
         self._entries: list[Entry] = []
         self._names: set[str] = set()
-        self._k = WIDTHS[0]
+        self.k = WIDTHS[0]
         self._least_bytes = 0
 
     def add(self, entry: Entry) -> None:
-        """Takes the result of the next tensor, at the widest sketch.
+        """Takes the result of the next tensor, at a sketch of at least the width so far.
 
         Raises:
             FingerprintError: The model holds two tensors of this name.
@@ -65,9 +68,9 @@ class Assembler:
                 f"Model {self._model} holds two tensors named {entry.name!r}.", "Save it again with unique names."
             )
         self._names.add(entry.name)
-        self._entries.append(entry.folded(self._k))
-        self._least_bytes += entry.nbytes(self._k)
-        while self._least_bytes > MAX_BYTES and self._k > WIDTHS[-1]:
+        self._entries.append(entry.folded(self.k))
+        self._least_bytes += entry.nbytes(self.k)
+        while self._least_bytes > MAX_BYTES and self.k > WIDTHS[-1]:
             self._narrow()
 
     def finish(self) -> Fingerprint:
@@ -79,7 +82,7 @@ class Assembler:
         normal = normalise([entry.name for entry in self._entries])
         self._entries = [replace(entry, name=_short(normal[entry.name])) for entry in self._entries]
         overhead = len(to_bytes(self._packed([])))
-        while (excess := overhead + self._total_bytes() - MAX_BYTES) > 0 and self._k > WIDTHS[-1]:
+        while (excess := overhead + self._total_bytes() - MAX_BYTES) > 0 and self.k > WIDTHS[-1]:
             self._narrow()
         if excess > 0:
             self._entries = pool(self._entries, excess)
@@ -91,15 +94,15 @@ class Assembler:
         return self._packed(sorted(self._entries, key=lambda entry: entry.name))
 
     def _narrow(self) -> None:
-        self._k //= 2
-        self._entries = [entry.folded(self._k) for entry in self._entries]
+        self.k //= 2
+        self._entries = [entry.folded(self.k) for entry in self._entries]
         self._least_bytes = self._total_bytes()
 
     def _total_bytes(self) -> int:
-        return sum(entry.nbytes(self._k) for entry in self._entries)
+        return sum(entry.nbytes(self.k) for entry in self._entries)
 
     def _packed(self, entries: Sequence[Entry]) -> Fingerprint:
-        scales = [math.sqrt(self._k) if len(entry.shape) >= 2 else 1.0 for entry in entries]
+        scales = [math.sqrt(self.k) if len(entry.shape) >= 2 else 1.0 for entry in entries]
         sketches = [entry.sketch.ravel() / scale for entry, scale in zip(entries, scales, strict=True)]
         return Fingerprint(
             names=tuple(entry.name for entry in entries),
@@ -107,7 +110,7 @@ class Assembler:
             shapes=tuple(entry.shape for entry in entries),
             digests=tuple(entry.digest for entry in entries),
             stats=np.array([entry.stats for entry in entries], STATS),
-            k=self._k,
+            k=self.k,
             sketch=saturated(np.concatenate([*sketches, np.zeros(0)])),
             sketch_offsets=offsets([len(sketch) for sketch in sketches]),
             sample=np.concatenate([*(entry.sample for entry in entries), np.zeros(0, np.float32)]),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,17 +25,17 @@ from mlflow_mother import weights
 from mlflow_mother.errors import FingerprintError
 from mlflow_mother.fingerprint import kernels, seeds, widening
 from mlflow_mother.fingerprint.assemble import Assembler
-from mlflow_mother.fingerprint.entries import Entry
-from mlflow_mother.fingerprint.format import DIGEST_BYTES, MAX_DIMENSIONS
+from mlflow_mother.fingerprint.entries import Entry, tensor_digest
+from mlflow_mother.fingerprint.format import MAX_DIMENSIONS
 from mlflow_mother.fingerprint.layout import DISTINCT_VALUES
 from mlflow_mother.fingerprint.moments import Moments
 from mlflow_mother.fingerprint.record import STATS, Fingerprint
+from mlflow_mother.fingerprint.small import Batch, is_small
 from mlflow_mother.weights.model import BITS, ModelFiles, NamedTensor, WeightReader
 
 UNIT_BYTES = 1 << 25
 """Bytes of one unit of work, and of one leaf of the digest's tree."""
 
-_DIGEST_NAME = b"mother-tree-sha256/1\0"
 _SPARE_BUFFERS = 1
 
 Progress = Callable[[int, int], None]
@@ -119,25 +118,44 @@ def _run(
     progress: Progress | None,
     total: int,
 ) -> Fingerprint:
-    pending: deque[tuple[NamedTensor, list[Future[_UnitResult]]]] = deque()
+    whole: deque[tuple[NamedTensor, list[Future[_UnitResult]]]] = deque()
+    small: deque[Future[list[Entry]]] = deque()
+    batches: dict[str, Batch] = {}
     done = 0
 
     def settle(limit: int) -> None:
-        while pending and (len(pending) > limit or all(unit.done() for unit in pending[0][1])):
-            tensor, units = pending.popleft()
+        while whole and (len(whole) > limit or all(unit.done() for unit in whole[0][1])):
+            tensor, units = whole.popleft()
             assembler.add(_combine(tensor, [unit.result() for unit in units]))
+        while small and (len(small) > limit or small[0].done()):
+            for entry in small.popleft().result():
+                assembler.add(entry)
+
+    def report(elements: int, dtype: str) -> None:
+        nonlocal done
+        done += elements * BITS[dtype] // 8
+        if progress is not None:
+            progress(done, total)
 
     with _single_threaded_torch(), _Workers(threads, _usable(device)) as workers:
         for tensor in tensors:
             _check(tensor)
-            units: list[Future[_UnitResult]] = []
-            pending.append((tensor, units))
-            for start, stop in _unit_ranges(tensor):
-                units.append(workers.submit(tensor, start, stop))
-                done += (stop - start) * BITS[tensor.dtype] // 8
-                if progress is not None:
-                    progress(done, total)
+            if is_small(tensor):
+                batch = batches.pop(tensor.dtype, None) or Batch(tensor.dtype)
+                batch.read(tensor)
+                report(math.prod(tensor.shape), tensor.dtype)
+                if not batch.full:
+                    batches[tensor.dtype] = batch
+                    continue
+                small.append(workers.submit_batch(batch, assembler.k))
+            else:
+                units: list[Future[_UnitResult]] = []
+                whole.append((tensor, units))
+                for start, stop in _unit_ranges(tensor):
+                    units.append(workers.submit(tensor, start, stop))
+                    report(stop - start, tensor.dtype)
             settle(limit=4 * threads)
+        small.extend(workers.submit_batch(batch, assembler.k) for batch in batches.values())
         settle(limit=0)
     return assembler.finish()
 
@@ -189,6 +207,10 @@ class _Workers:
         self._busy.append((buffer, future))
         return future
 
+    def submit_batch(self, batch: Batch, k: int) -> Future[list[Entry]]:
+        """Hands small tensors, already read, to a worker, which folds their sketches to width ``k``."""
+        return self._pool.submit(self._batch, batch, k)
+
     def _free_buffer(self) -> _Bytes:
         if len(self._busy) < self._limit:
             return np.empty(UNIT_BYTES, np.uint8)
@@ -197,9 +219,7 @@ class _Workers:
         return buffer
 
     def _unit(self, data: _Bytes, tensor: NamedTensor, start: int, stop: int) -> _UnitResult:
-        workspace = getattr(self._local, "workspace", None)
-        if workspace is None:
-            workspace = self._local.workspace = kernels.workspace(self._device)
+        workspace = self._workspace()
         leaf = hashlib.sha256(data.data).digest()
         values = widening.elements(data, tensor.dtype, self._device)
         count = math.prod(tensor.shape)
@@ -218,6 +238,25 @@ class _Workers:
             widening.finite_values(values[torch.from_numpy(inside).to(self._device)], tensor.dtype),
             widening.finite_values(values[:head], tensor.dtype),
         )
+
+    def _batch(self, batch: Batch, k: int) -> list[Entry]:
+        entries, odd = batch.entries(self._host_workspace(), k)
+        return entries + [_combine(one, [self._unit(data, one, 0, math.prod(one.shape))]) for one, data in odd]
+
+    def _workspace(self) -> kernels.Workspace:
+        if self._device.type == "cpu":
+            return self._host_workspace()
+        if not hasattr(self._local, "workspace"):
+            self._local.workspace = kernels.Workspace(self._device)
+        workspace: kernels.Workspace = self._local.workspace
+        return workspace
+
+    def _host_workspace(self) -> kernels.HostWorkspace:
+        """Small tensors are done on the processor, whatever the device: to send them elsewhere takes longer."""
+        if not hasattr(self._local, "host"):
+            self._local.host = kernels.HostWorkspace(torch.device("cpu"))
+        host: kernels.HostWorkspace = self._local.host
+        return host
 
 
 def _check(tensor: NamedTensor) -> None:
@@ -265,29 +304,19 @@ def _combine(tensor: NamedTensor, units: Sequence[_UnitResult]) -> Entry:
         name=tensor.name,
         dtype=tensor.dtype,
         shape=tensor.shape,
-        digest=_digest(tensor, [unit.leaf for unit in units]),
+        digest=tensor_digest(tensor, [unit.leaf for unit in units]),
         stats=_stats(moments, count, len(np.unique(head))),
         sketch=sketch,
         sample=sample,
     )
 
 
-def _digest(tensor: NamedTensor, leaves: Sequence[bytes]) -> bytes:
-    hasher = hashlib.sha256(_DIGEST_NAME)
-    hasher.update(tensor.dtype.encode() + b"\0")
-    hasher.update(struct.pack(f"<{1 + len(tensor.shape)}Q", len(tensor.shape), *tensor.shape))
-    for leaf in leaves:
-        hasher.update(leaf)
-    return hasher.digest()[:DIGEST_BYTES]
-
-
 def _stats(moments: Moments, count: int, distinct: int) -> np.void:
     stats = np.zeros(1, STATS)
-    for field, value in asdict(moments).items():
+    for field, value in vars(moments).items():
         stats[field] = value
     if moments.min > moments.max:
         stats["min"] = stats["max"] = 0.0
-    used = moments.mantissa & 0x7FFFFF
-    stats["mantissa"] = 24 - (used & -used).bit_length() if used else 0
+    stats["mantissa"] = kernels.mantissa_bits(np.array(moments.mantissa))
     stats["count"], stats["distinct"] = count, distinct
     return stats[0]  # type: ignore[no-any-return]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from mlflow_mother.fingerprint.fold import fold_matrix, fold_vector
+from mlflow_mother.fingerprint.format import DIGEST_BYTES
 from mlflow_mother.fingerprint.layout import sample_length, sample_limit, sketch_length
 from mlflow_mother.fingerprint.record import STATS
+from mlflow_mother.weights.model import NamedTensor
+
+_DIGEST_NAME = b"mother-tree-sha256/1\0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +49,29 @@ class Entry:
         """Number of elements."""
         return math.prod(self.shape)
 
+    @cached_property
+    def _text_bytes(self) -> int:
+        return len(json.dumps(json.dumps([self.name, self.dtype, list(self.shape)])))
+
     def folded(self, k: int) -> Entry:
         """The same at sketch width ``k``."""
         matrix = len(self.shape) >= 2
+        if len(self.sketch) == (k if matrix else sketch_length(self.shape, k)) and len(self.sample) <= sample_limit(k):
+            return self
         sketch = fold_matrix(self.sketch, k) if matrix else fold_vector(self.sketch, self.count, k)
         return replace(self, sketch=sketch, sample=self.sample[: sample_limit(k)])
 
     def nbytes(self, k: int) -> int:
         """Bytes that the tensor takes in a serialised fingerprint of width ``k``; never too few."""
-        text = json.dumps(json.dumps([self.name, self.dtype, list(self.shape)]))
         values = sketch_length(self.shape, k) + sample_length(self.shape, k)
-        return len(text) + STATS.itemsize + len(self.digest) + 4 * values
+        return self._text_bytes + STATS.itemsize + len(self.digest) + 4 * values
+
+
+def tensor_digest(tensor: NamedTensor, leaves: Iterable[bytes]) -> bytes:
+    """A tensor's digest from the SHA-256 of each of its leaves."""
+    hasher = hashlib.sha256(_DIGEST_NAME)
+    hasher.update(tensor.dtype.encode() + b"\0")
+    hasher.update(struct.pack(f"<{1 + len(tensor.shape)}Q", len(tensor.shape), *tensor.shape))
+    for leaf in leaves:
+        hasher.update(leaf)
+    return hasher.digest()[:DIGEST_BYTES]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -65,10 +66,10 @@ def saturated(values: _FloatArray) -> npt.NDArray[np.float32]:
 
 
 def fold_matrix(sketch: _FloatArray, k: int) -> _FloatArray:
-    """An unscaled square sketch at width ``k``: rows added modulo ``k``, the first ``k`` columns kept."""
-    while len(sketch) > k:
-        half = len(sketch) // 2
-        sketch = sketch[:half, :half] + sketch[half:, :half]
+    """An unscaled square sketch, or a stack of them, at width ``k``: rows added modulo ``k``, ``k`` columns kept."""
+    while sketch.shape[-1] > k:
+        half = sketch.shape[-1] // 2
+        sketch = sketch[..., :half, :half] + sketch[..., half:, :half]
     return sketch
 
 
@@ -91,5 +92,10 @@ def fold_vector(sketch: _FloatArray, count: int, k: int) -> _FloatArray:
 def signed_buckets(values: _FloatArray) -> _FloatArray:
     """Values of a short vector as the widest count-sketch, 512 signed buckets."""
     sketch = np.zeros(seeds.VECTOR_BUCKETS)
-    sketch[: len(values)] = values * seeds.vector_signs(0, len(values))
+    sketch[: len(values)] = values * _first_signs()[: len(values)]
     return sketch
+
+
+@lru_cache(maxsize=1)
+def _first_signs() -> _FloatArray:
+    return seeds.vector_signs(0, seeds.VECTOR_BUCKETS)

@@ -9,7 +9,7 @@ and type only, as long as each thread runs torch's operations alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,6 +20,7 @@ import torch
 
 from mlflow_mother.fingerprint import seeds
 from mlflow_mother.fingerprint.moments import Moments, countable, counted_moments
+from mlflow_mother.fingerprint.record import STATS
 from mlflow_mother.fingerprint.widening import BEYOND_FLOAT32, finite_limit, widen
 
 TILE_COLUMNS = 1024
@@ -75,6 +76,18 @@ def rectangles(start: int, stop: int, columns: int) -> Iterator[Rectangle]:
             rows = (stop - start) // columns
             yield Rectangle(row, rows, 0, columns)
             start += rows * columns
+
+
+@lru_cache(maxsize=256)
+def _first_buckets(rows: int) -> torch.Tensor:
+    index, signs = seeds.row_buckets(0, rows)
+    return torch.from_numpy(index + seeds.K_MAX * (signs < 0))
+
+
+def mantissa_bits(used: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Significant bits of float32 mantissas, from the OR of the values' bits."""
+    low = np.asarray(used & -used & 0x7FFFFF)
+    return np.where(low > 0, 24 - np.frexp(low.astype(np.float64))[1], 0).astype(np.int32)
 
 
 @lru_cache(maxsize=64)
@@ -229,7 +242,55 @@ class HostWorkspace(Workspace):
     def _or_bits(self, bits: torch.Tensor) -> int:
         return int(np.bitwise_or.reduce(bits.numpy()))
 
+    def measure_each(
+        self, values: torch.Tensor, dtype: str, starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]
+    ) -> tuple[torch.Tensor, npt.NDArray[np.void], npt.NDArray[np.bool_]]:
+        """Statistics of many small tensors, to the bit those that each would have alone.
 
-def workspace(device: torch.device) -> Workspace:
-    """The fastest workspace for a device."""
-    return HostWorkspace(device) if device.type == "cpu" else Workspace(device)
+        Args:
+            values: Their elements, at most one tile, as made by :func:`~.widening.elements`.
+            dtype: Element type.
+            starts: First element of each, a multiple of 8.
+            stops: Where each ends; elements follow the last one.
+
+        Returns:
+            All elements in float64, valid until the workspace is used again; the statistics, all but ``distinct``; and
+            which tensors are finite, as the statistics of the others mean nothing.
+        """
+        powers, narrow = self._powers[:, : len(values)], self._narrow[: len(values)]
+        absolute, wide, square = powers
+        widen(values, dtype, narrow, wide)
+        torch.abs(wide, out=absolute)
+        torch.mul(wide, wide, out=square)
+        exact = wide if dtype in BEYOND_FLOAT32 else narrow
+        edges = np.stack([starts, stops], axis=1).ravel()
+        stats = np.zeros(len(starts), STATS)
+        stats["count"] = stops - starts
+        with np.errstate(invalid="ignore"):
+            stats["min"] = np.minimum.reduceat(exact.numpy(), edges)[::2]
+            stats["max"] = np.maximum.reduceat(exact.numpy(), edges)[::2]
+        stats["zeros"] = np.add.reduceat(exact.numpy() == 0.0, edges, dtype=np.int64)[::2]
+        stats["mantissa"] = mantissa_bits(np.bitwise_or.reduceat(narrow.view(torch.int32).numpy(), edges)[::2])
+        sums = np.empty((5, len(starts)))
+        for index, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+            part = powers[:, start:stop]
+            sums[:3, index] = part.sum(1).tolist()
+            sums[3:, index] = torch.mv(part[1:], part[2]).tolist()
+        # A sum starts at 0.0 and so is never -0.0.
+        stats["abs"], stats["sum"], stats["sumsq"], stats["sum3"], stats["sum4"] = sums + 0.0
+        # Which zero is an extreme, 0.0 or -0.0, is up to the operation.
+        for index in np.flatnonzero((stats["min"] == 0.0) | (stats["max"] == 0.0)).tolist():
+            bounds = torch.aminmax(exact[starts[index] : stops[index]])
+            stats["min"][index], stats["max"][index] = (float(bound) for bound in bounds)
+        limit = finite_limit(dtype)
+        return wide, stats, (stats["min"] >= -limit) & (stats["max"] <= limit)
+
+    def sketch_each(self, matrices: Sequence[torch.Tensor]) -> npt.NDArray[np.float64]:
+        """Sketches of small float64 matrices of at most 1024 columns, to the bit those that each would have alone."""
+        sketches = torch.zeros(len(matrices), seeds.K_MAX, seeds.K_MAX, dtype=torch.float64)
+        for matrix, sketch in zip(matrices, sketches, strict=True):
+            rows, columns = matrix.shape
+            total = torch.zeros(2 * seeds.K_MAX, columns, dtype=torch.float64)
+            self._add_rows(total, _first_buckets(rows), matrix)
+            sketch.addmm_(total[: seeds.K_MAX] - total[seeds.K_MAX :], _column_block(0, self._device)[:columns])
+        return sketches.numpy()

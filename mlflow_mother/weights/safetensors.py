@@ -100,20 +100,23 @@ def _sorted_entries(header: dict[str, Any], what: str) -> list[tuple[str, str, t
 
 
 def _entry(name: str, value: Any, what: str) -> tuple[str, str, tuple[int, ...], int, int]:
-    broken = CorruptFileError(f"{what}: the header's entry for tensor {name[:80]!r} is not valid.", _AGAIN)
     if not isinstance(value, dict) or not {"dtype", "shape", "data_offsets"} <= value.keys():
-        raise broken
+        raise _broken_entry(name, what)
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
-        raise broken
+        raise _broken_entry(name, what)
     if len(shape) > limits.DIMENSIONS or len(name) > limits.NAME_CHARACTERS:
         raise UnsafeFileError(f"{what}: tensor {name[:80]!r} has an absurd name or shape.", "Check the file's origin.")
     if dtype not in BITS:
         raise unsupported(dtype, name, what)
     begin, end = offsets
     if end - begin != math.prod(shape) * BITS[dtype] // 8:
-        raise broken
+        raise _broken_entry(name, what)
     return name, dtype, tuple(shape), begin, end
+
+
+def _broken_entry(name: str, what: str) -> CorruptFileError:
+    return CorruptFileError(f"{what}: the header's entry for tensor {name[:80]!r} is not valid.", _AGAIN)
 
 
 def _naturals(values: Any) -> bool:
