@@ -96,7 +96,7 @@ def register(url: str, name: str, no_test: bool) -> ExitCode:
     note(webhooks.KEY_ADVICE)
     if no_test:
         return ExitCode.FINE
-    tested = webhooks.test(registry, made)
+    tested = webhooks.try_out(registry, made)
     note(f"Test delivery {'arrived' if tested.arrived else 'did not arrive'}: {tested.detail}.")
     return ExitCode.FINE if tested.arrived else ExitCode.FINDINGS
 

@@ -70,8 +70,8 @@ class Webhook:
 
 
 @dataclass(frozen=True)
-class TestDelivery:
-    """How a delivery went that the server made for a test.
+class Trial:
+    """How a delivery went that the server made to try a webhook out.
 
     Attributes:
         arrived: Whether the receiver accepted it.
@@ -122,7 +122,7 @@ def webhooks(registry: Registry) -> list[Webhook]:
             return found
 
 
-def test(registry: Registry, webhook: Webhook) -> TestDelivery:
+def try_out(registry: Registry, webhook: Webhook) -> Trial:
     """Lets the server deliver an example.
 
     Raises:
@@ -132,8 +132,8 @@ def test(registry: Registry, webhook: Webhook) -> TestDelivery:
         result = _client(registry).test_webhook(webhook.id, EVENT)
     if result.response_status:
         body = " ".join((result.response_body or "").split())[:200]
-        return TestDelivery(bool(result.success), f"the receiver answered {result.response_status} {body}".strip())
-    return TestDelivery(bool(result.success), " ".join((result.error_message or "no answer").split())[:300])
+        return Trial(bool(result.success), f"the receiver answered {result.response_status} {body}".strip())
+    return Trial(bool(result.success), " ".join((result.error_message or "no answer").split())[:300])
 
 
 def remove(registry: Registry, webhook: Webhook) -> None:

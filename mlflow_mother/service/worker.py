@@ -37,6 +37,8 @@ LEASE_SECONDS = 30.0
 """How long after a process died others leave its work alone."""
 
 RETRY_SECONDS = 30.0
+LONGEST_RETRY_SECONDS = 3600.0
+"""Wait before a postponed version is tried again: doubled each time, up to the longest."""
 
 GONE = "Bring its files back and run `mlflow-mother reconcile`, or delete the version."
 """Ends the reason of a version that failed because its files are gone; a reconciliation looks for them again."""
@@ -253,7 +255,8 @@ class Worker:
     def _postponed(self, claim: Claim, open_claims: list[Claim], error: MotherError) -> None:
         if claim not in open_claims:
             return
-        self.store.release(claim, reason=str(error), retry_in=RETRY_SECONDS)
+        pause = min(RETRY_SECONDS * 2.0 ** min(claim.attempt - 1, 16), LONGEST_RETRY_SECONDS)
+        self.store.release(claim, reason=str(error), retry_in=pause)
         open_claims.remove(claim)
         self._try_to_mark(claim.ref, Status.PENDING, str(error))
 

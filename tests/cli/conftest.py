@@ -32,6 +32,7 @@ def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", None)  # what other tests have set
 
 
 @pytest.fixture
@@ -45,13 +46,18 @@ def run() -> Run:
 
 
 @pytest.fixture(scope="session")
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForeignServer]:
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without content, to copy."""
+    return empty_mlflow_database(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def foreign(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[ForeignServer]:
     """An MLflow server without Mother, which may send webhooks to this machine."""
     folder = tmp_path_factory.mktemp("foreign")
-    template = empty_mlflow_database(tmp_path_factory.mktemp("template"))
     with foreign_server(
         folder,
-        template,
+        empty_database,
         MLFLOW_DISABLE_TELEMETRY="true",
         MLFLOW_WEBHOOK_ALLOWED_SCHEMES="http,https",
         MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS="true",

@@ -17,7 +17,12 @@ ROOT = network(1)
 
 
 def test_a_watcher_finds_what_others_register_and_outlives_the_server(
-    foreign: ForeignServer, team: Team, watching: dict[str, str], tmp_path: Path
+    foreign: ForeignServer,
+    team: Team,
+    watching: dict[str, str],
+    tmp_path: Path,
+    run: Callable,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     [before] = team.register("watched", ROOT)
     with command(tmp_path, watching, "watch", "--interval", "0.2") as watcher:
@@ -32,13 +37,20 @@ def test_a_watcher_finds_what_others_register_and_outlives_the_server(
         watcher.waits_for("trying again in 1 s: .*could not be listed")
         foreign.start()
         watcher.waits_for("answers again")
-        [grandchild] = team.register("watched", finetuned(ROOT, 3))
-        watcher.waits_for(rf"{grandchild} done")
+        more = team.register("watched", finetuned(ROOT, 3), count=4)
+        watcher.waits_for(rf"{more[0]} is new")
         assert watcher.ends(signal.SIGTERM) == 0
         lines = watcher.said.splitlines()
     assert lines[-1].endswith("stopped")
     timed = [line for line in lines if not line.startswith("Stopping")]
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00 ", line) for line in timed), lines
+
+    for name, value in watching.items():
+        monkeypatch.setenv(name, value)
+    finished = run("watch", "--once")
+    assert finished.exit_code == 0, finished.stderr
+    assert re.search(r"reconciled: \d analysed now; the registry has 6 done$", finished.stderr.strip())
+    assert {team.mother(uri)["status"] for uri in more} == {"done"}
 
 
 def _looks_are_cheap(foreign: ForeignServer) -> None:
@@ -50,21 +62,6 @@ def _looks_are_cheap(foreign: ForeignServer) -> None:
     began, searched = requests(), requests("model-versions/search")
     eventually(lambda: requests("model-versions/search") > searched + 3)
     assert requests() - began == requests("model-versions/search") - searched
-
-
-def test_a_stop_finishes_the_version_at_hand_and_leaves_the_others_to_the_next_run(
-    team: Team, watching: dict[str, str], tmp_path: Path
-) -> None:
-    uris = team.register("stopped", network(10), count=12)
-    with command(tmp_path, watching, "watch", "--interval", "0.2") as watcher:
-        eventually(lambda: "status" in team.mother(uris[-1]) or "status" in team.mother(uris[0]))
-        assert watcher.ends(signal.SIGINT) == 0
-    first = [uri for uri in uris if team.mother(uri).get("status") == "done"]
-    assert len(first) < len(uris), watcher.said
-    with command(tmp_path, watching, "watch", "--once") as again:
-        assert again.process.wait(120) == 0
-    assert {team.mother(uri)["status"] for uri in uris} == {"done"}
-    assert re.search(r"reconciled: \d+ analysed now", again.said)
 
 
 def test_once_says_so_when_the_server_is_away(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
