@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from mlflow_mother.errors import RegistryError, UnsafeFileError, WeightsError
 from mlflow_mother.registry.connection import NotFoundError, Registry, mlflow_errors
+from mlflow_mother.registry.fetching import fetch
 from mlflow_mother.registry.versions import RegisteredVersion
 from mlflow_mother.weights.model import LocalFiles, ModelFiles
 
@@ -119,7 +120,7 @@ class RepositoryFiles:
         with tempfile.TemporaryDirectory(prefix="mother-") as folder:
             target = Path(folder, PurePosixPath(path).name)
             with mlflow_errors(f"{path!r} of {self._id} could not be fetched"):
-                self._repository._download_file(path, str(target))
+                fetch(self._repository, path, target, self.sizes()[path], f"{path!r} of {self._id}")
             size = target.stat().st_size
             if size != self.sizes()[path]:
                 raise RegistryError(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mlflow_mother.registry.artifacts import OWN_FOLDER, Repository, open_repository
 from mlflow_mother.registry.connection import NotFoundError, Registry, mlflow_errors
+from mlflow_mother.registry.fetching import fetch
 from mlflow_mother.registry.tags import READ, WRITTEN, TagSet, key
 from mlflow_mother.registry.versions import RegisteredVersion
 from mlflow_mother.types import ModelVersionRef
@@ -70,7 +71,7 @@ class Place:
             tempfile.TemporaryDirectory(prefix="mother-") as folder,
         ):
             target = Path(folder, name)
-            self.repository._download_file(f"{self.folder}/{name}", str(target))
+            fetch(self.repository, f"{self.folder}/{name}", target, MAX_FINGERPRINT, f"{self.folder}/{name}")
             return target.read_bytes()
 
     def delete(self) -> None:
