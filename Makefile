@@ -11,7 +11,7 @@ NOTIFY := hooks/mlflow-mother-notify
 HIDE_PROGRESS := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types imports docs docs-tables hooks-test unit-test system constraints clean
+.PHONY: help venv demo serve test test-full lint types imports docs docs-tables hooks-test unit-test system constraints clean
 
 help:  ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,7 +29,13 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## Trains a small family of models, registers it, recovers its tree: lineage.html
 	$(BIN)/python -m benchmarks.demo
 
+serve: $(STAMP)  ## A server with the demo family registered, ready to click; prints its URL
+	$(BIN)/python -m benchmarks.demo.serve
+
 test: system lint types imports docs hooks-test unit-test  ## Everything that must hold before a change lands
+
+test-full: $(STAMP) system  ## The tests that take minutes: all server configurations, crash loops
+	$(BIN)/pytest $(PYTEST_ARGS) -m full --timeout 1200
 
 lint: $(STAMP)  ## ruff: style, bugs, formatting
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@
 ``logs``         what Mother says among MLflow's own lines
 ``access``       who asks, and what MLflow would let them see and do
 ``api``          the JSON API under ``/ajax-api/2.0/mlflow-mother/``
+``webhooks``     the other way round: receives what a server that one does not control tells of
 ``pages``        the script in MLflow's own page, the ``/mother/`` page, static files
 ``static/``      the Lineage tab and the ``/mother/`` page; they draw what the API laid out
 ===============  ================================================================================================

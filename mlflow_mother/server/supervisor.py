@@ -34,7 +34,7 @@ TICK_SECONDS = 1.0
 HEALTHY_SECONDS = 20.0
 """A worker that lived longer than this is started again at once."""
 
-LONGEST_PAUSE = 60.0
+LONGEST_PAUSE = 30.0
 NICENESS = 10
 
 
