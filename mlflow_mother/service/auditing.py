@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from mlflow_mother.export import AuditRow
 from mlflow_mother.service.decisions import Standing
@@ -16,7 +16,10 @@ _UNREAD = {Status.PENDING, Status.UNSUPPORTED, Status.FAILED}
 
 
 def audit_rows(
-    tree: ModelTree, notes: Mapping[str, str], words: Mapping[str, Standing] | None = None
+    tree: ModelTree,
+    notes: Mapping[str, str],
+    words: Mapping[str, Standing] | None = None,
+    is_checkable: Callable[[str], bool] | None = None,
 ) -> tuple[AuditRow, ...]:
     """A row for every registered version of a tree.
 
@@ -24,19 +27,23 @@ def audit_rows(
         tree: The tree; its nodes carry status and declared parents.
         notes: Why a version could not be read, by node id.
         words: What people say of versions' parents, by node id.
+        is_checkable: Whether a declared parent is a version of the registry; those of the tree when not given.
     """
     models = [node for node in tree.nodes if node.kind == "model"]
     by_name: dict[str, list[Edge]] = {}
     for edge in tree.edges:
         for end in {edge.parent, edge.child}:
             by_name.setdefault(end, []).append(edge)
-    registered = {node.id for node in models}
-    words = words or {}
-    return tuple(_row(node, by_name, registered, notes.get(node.id, ""), words.get(node.id)) for node in models)
+    is_checkable, words = is_checkable or {node.id for node in models}.__contains__, words or {}
+    return tuple(_row(node, by_name, is_checkable, notes.get(node.id, ""), words.get(node.id)) for node in models)
 
 
 def _row(
-    node: Node, edges: Mapping[str, list[Edge]], registered: set[str], note: str, word: Standing | None
+    node: Node,
+    edges: Mapping[str, list[Edge]],
+    is_checkable: Callable[[str], bool],
+    note: str,
+    word: Standing | None,
 ) -> AuditRow:
     uri, declared, status = node.id, node.declared_parents, node.status
     into = [edge for edge in edges.get(uri, ()) if edge.child == uri and edge.direction == "decided"]
@@ -46,7 +53,7 @@ def _row(
     elif status in _UNREAD and status is not None:
         verdict, reason = Verdict.UNDECIDED, note or f"the version is {status.value}"
     else:
-        verdict, reason = _compared(uri, declared, into, edges, registered, word.rejected if word else frozenset())
+        verdict, reason = _compared(uri, declared, into, edges, is_checkable, word.rejected if word else frozenset())
     return AuditRow(
         uri=uri,
         declared=declared,
@@ -79,12 +86,12 @@ def _compared(
     declared: tuple[str, ...],
     into: list[Edge],
     edges: Mapping[str, list[Edge]],
-    registered: set[str],
+    is_checkable: Callable[[str], bool],
     rejected: frozenset[str],
 ) -> tuple[Verdict, str]:
     """The verdict on declared and inferred parents, those left out that people rejected."""
-    checkable = [parent for parent in declared if parent in registered and parent not in rejected]
-    others = [parent for parent in declared if parent not in registered]
+    checkable = [parent for parent in declared if is_checkable(parent) and parent not in rejected]
+    others = [parent for parent in declared if not is_checkable(parent)]
     own = [edge for edge in edges.get(uri, ()) if not rejected & ({edge.parent, edge.child} - {uri})]
     verdict, reason = _verdict(
         uri,

@@ -64,7 +64,7 @@ def check(
     subject: str,
     kind: DecisionKind,
     parent: str | None,
-    known: Collection[str],
+    is_known: bool,
     decided: Mapping[str, Collection[str]],
 ) -> None:
     """Makes sure that a decision makes sense.
@@ -73,7 +73,7 @@ def check(
         subject: Node id of the version it is about.
         kind: What is said.
         parent: Of which parent.
-        known: Ids of all versions that may be named.
+        is_known: Whether that is a version that may be named.
         decided: The parents that people said each version has, by node id.
 
     Raises:
@@ -83,7 +83,7 @@ def check(
         if kind != "corrected":
             raise DecisionError(f"A parent cannot be {kind} without being named.", "Name it.")
         return
-    if parent not in known:
+    if not is_known:
         raise DecisionError(
             "The parent is not a version that you may read and that Mother knows.",
             "Name it as models:/name/version; register it first when it is missing.",

@@ -1,27 +1,24 @@
-"""Everything that is known of a registry at one moment, and the part of it that one person may see.
+"""Everything that is known of a registry at one moment, kept in memory and brought up to date by what has changed.
 
-Reading a registry of ten thousand versions takes a fraction of a second, so it is kept until something changes
-(:meth:`~mlflow_mother.store.Store.stamp`); so is what it looks like without the registered models that somebody may
-not see. A hidden model leaves no trace: its versions vanish with their edges, with what is declared or decided of
-them, and with every sentence that names one.
+Reading a registry of ten thousand versions takes about a second, and during a training run something changes with
+every request. So a :class:`Forest` is made from the one before it and the versions that differ, and the same holds
+for what each person may see of it (:mod:`~mlflow_mother.service.view`).
 """
 
 from __future__ import annotations
 
-import re
+import gc
 import threading
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
 
-from mlflow_mother.export import AuditRow
-from mlflow_mother.service.auditing import audit_rows
-from mlflow_mother.service.decisions import Standing, standing
-from mlflow_mother.service.families import is_registered, tree_of, with_numbers
-from mlflow_mother.store import Decision, DeclaredParent, FingerprintFacts, InferredEdge, Store, StoredVersion
-from mlflow_mother.types import Edge, Evidence, ModelTree, Node
+from mlflow_mother.service.addresses import names_in
+from mlflow_mother.service.view import View
+from mlflow_mother.store import Decision, DeclaredParent, FingerprintFacts, Stamp, Store, StoredVersion
+from mlflow_mother.types import Edge
 
 MOST_VIEWS = 8
 """How many different people's views are kept."""
@@ -29,35 +26,75 @@ MOST_VIEWS = 8
 MOST_FACTS = 50_000
 """How many fingerprints' facts are kept before all are read anew."""
 
-_T = TypeVar("_T")
-_ADDRESS = "models:/"
-
 
 @dataclass(frozen=True, eq=False)
 class Forest:
     """A registry as the store knows it.
 
     Attributes:
+        stamp: The state that it was read in.
         versions: All versions by node id, opted-out ones included.
-        edges: All inferred edges, without their evidence.
+        edges: What each version's inference says, without evidence, by node id.
         declared: Declared parents by node id.
         decisions: Decisions by node id, oldest first.
     """
 
+    stamp: Stamp
     versions: Mapping[str, StoredVersion]
-    edges: tuple[InferredEdge, ...]
+    edges: Mapping[str, tuple[Edge, ...]]
     declared: Mapping[str, tuple[DeclaredParent, ...]]
     decisions: Mapping[str, tuple[Decision, ...]]
 
     @classmethod
-    def read(cls, store: Store, registry: str) -> Forest:
+    def read(cls, store: Store, stamp: Stamp) -> Forest:
         """Reads all of a registry."""
-        return cls(
-            {known.ref.uri: known for known in store.versions(registry)},
-            store.edges(registry, evidence=False),
-            {ref.uri: said for ref, said in store.declared(registry).items()},
-            {ref.uri: made for ref, made in store.decisions(registry).items()},
-        )
+        with _no_garbage():
+            known = {key: stamp.version(key) for key in stamp.rows}
+            said = store.edges_by_version(stamp.registry)
+            return cls(
+                stamp,
+                {version.ref.uri: version for version in known.values()},
+                {known[key].ref.uri: edges for key, edges in said.items() if key in known},
+                {ref.uri: parents for ref, parents in store.declared(stamp.registry).items()},
+                {ref.uri: made for ref, made in store.decisions(stamp.registry).items()},
+            )
+
+    def updated(self, store: Store, stamp: Stamp) -> tuple[Forest, set[str]] | None:
+        """The forest at a later state, and the versions that are different in it; None when it must be read anew."""
+        keys = stamp.changed(self.stamp)
+        if keys is None:
+            return None
+        known = {key: stamp.version(key) for key in keys}
+        said = store.edges_by_version(stamp.registry, keys)
+        declared = store.declared(stamp.registry, [version.ref for version in known.values()])
+        versions, edges, parents = dict(self.versions), dict(self.edges), dict(self.declared)
+        for key, version in known.items():
+            uri = version.ref.uri
+            versions[uri], edges[uri], parents[uri] = version, said.get(key, ()), declared.get(version.ref, ())
+        decisions = self.decisions
+        touched = {version.ref.uri for version in known.values()}
+        if stamp.decided != self.stamp.decided:
+            decisions = {ref.uri: made for ref, made in store.decisions(stamp.registry).items()}
+            touched |= {uri for uri, made in decisions.items() if made != self.decisions.get(uri)}
+        forest = Forest(stamp, versions, edges, parents, decisions)
+        return forest, touched | forest._concerned(self._appeared(known.values()))
+
+    def _appeared(self, known: Iterable[StoredVersion]) -> set[str]:
+        """Those of some later versions that were not here, or whose opting out is different."""
+        pairs = ((version, self.versions.get(version.ref.uri)) for version in known)
+        return {new.ref.uri for new, old in pairs if old is None or old.ignored != new.ignored}
+
+    def _concerned(self, appeared: AbstractSet[str]) -> set[str]:
+        """The versions of which something is declared or inferred that names one of these."""
+        if not appeared:
+            return set()
+        inferred = {
+            uri
+            for uri, edges in self.edges.items()
+            if any(edge.parent in appeared or edge.child in appeared for edge in edges)
+        }
+        declared = {uri for uri, said in self.declared.items() if any(parent.parent in appeared for parent in said)}
+        return inferred | declared
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -65,153 +102,11 @@ class Forest:
         held = {known.ref.name for known in self.versions.values()}
         said = {parent.parent for parents in self.declared.values() for parent in parents}
         said |= {decision.parent for made in self.decisions.values() for decision in made if decision.parent}
-        return frozenset(held.union(*(names_in(text) for text in said if _ADDRESS in text)))
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """A forest without some registered models.
-
-    Attributes:
-        forest: The whole forest.
-        hidden: Names of the models that are left out.
-    """
-
-    forest: Forest
-    hidden: frozenset[str] = frozenset()
-    _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
-
-    def once(self, name: Hashable, make: Callable[[], _T]) -> _T:
-        """What somebody makes of this view, kept as long as the view is.
-
-        Args:
-            name: What it is called; the same for everyone who wants the same.
-            make: Makes it.
-        """
-        if name not in self._made:
-            self._made[name] = make()
-        found: _T = self._made[name]
-        return found
-
-    @cached_property
-    def versions(self) -> dict[str, StoredVersion]:
-        """The visible versions by node id, in the order of their registration; opted-out ones included."""
-        every = self.forest.versions
-        if not self.hidden:
-            return dict(every)
-        return {uri: known for uri, known in every.items() if known.ref.name not in self.hidden}
-
-    @cached_property
-    def nodes(self) -> dict[str, Node]:
-        """The visible analysed versions as nodes, with status, declared parents and note."""
-        return {
-            uri: Node(
-                id=uri,
-                status=known.status,
-                declared_parents=tuple(said.parent for said in self.declared(uri)),
-                note=(known.reason if self.may_tell(known.reason) else None) or None,
-            )
-            for uri, known in self.versions.items()
-            if not known.ignored
-        }
-
-    @cached_property
-    def tree(self) -> ModelTree:
-        """All visible nodes and edges; unregistered ancestors have their lasting names."""
-        visible = self.versions
-        return tree_of((said.edge for said in self.forest.edges if said.subject.uri in visible), self.nodes)
-
-    @cached_property
-    def neighbours(self) -> dict[str, set[str]]:
-        """The nodes beside each node that has any."""
-        found: dict[str, set[str]] = defaultdict(set)
-        for edge in self.tree.edges:
-            found[edge.parent].add(edge.child)
-            found[edge.child].add(edge.parent)
-        return dict(found)
-
-    @cached_property
-    def rows(self) -> dict[str, AuditRow]:
-        """The audit's row of every visible analysed version, by node id."""
-        notes = {uri: node.note for uri, node in self.nodes.items() if node.note}
-        return {row.uri: row for row in audit_rows(self.tree, notes, self.words)}
-
-    @cached_property
-    def words(self) -> dict[str, Standing]:
-        """What people's decisions come to, by node id."""
-        made = {uri: self.decisions(uri) for uri in self.forest.decisions if uri in self.versions}
-        return {uri: standing(decisions) for uri, decisions in made.items() if decisions}
-
-    @cached_property
-    def bereft(self) -> frozenset[str]:
-        """Unregistered ancestors some of whose heirs are hidden: what is said of their number must be, too."""
-        lost: set[str] = set()
-        for said in self.forest.edges:
-            if said.subject.uri not in self.versions:
-                lost.update(end for end in (said.parent, said.child) if not is_registered(end))
-        return frozenset(lost)
-
-    def declared(self, uri: str) -> tuple[DeclaredParent, ...]:
-        """A version's declared parents."""
-        return tuple(said for said in self.forest.declared.get(uri, ()) if self.may_tell(said.parent))
-
-    def decisions(self, uri: str) -> tuple[Decision, ...]:
-        """The decisions on a version, oldest first."""
-        made = self.forest.decisions.get(uri, ())
-        return tuple(decision for decision in made if decision.parent is None or self.may_tell(decision.parent))
-
-    def may_tell(self, text: str) -> bool:
-        """Whether a text names no hidden model; one that names an unknown model could name a hidden one."""
-        if not self.hidden or _ADDRESS not in text:
-            return True
-        return all(
-            not self.hidden.intersection(names) and not self.forest.names.isdisjoint(names) for names in _readings(text)
-        )
-
-    def told(self, edge: Edge) -> Edge:
-        """An edge without the evidence that names, or counts, hidden models."""
-        kept = self.told_evidence(edge.evidence)
-        if edge.parent in self.bereft or edge.child in self.bereft:
-            kept = tuple(reason for reason in kept if reason.kind != "siblings")
-        return edge if kept == edge.evidence else edge.model_copy(update={"evidence": kept})
-
-    def told_evidence(self, evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
-        """Evidence without what names hidden models."""
-        return tuple(reason for reason in evidence if self.may_tell(reason.text))
-
-    def nearest(self, starts: Iterable[str], limit: int) -> tuple[set[str], bool]:
-        """The nodes of the starts' families that are nearest to them, and whether there are more.
-
-        Args:
-            starts: Node ids, the important ones first.
-            limit: Most nodes; ties by id.
-        """
-        given = list(dict.fromkeys(starts))
-        found, level = set(given[:limit]), given[:limit]
-        while level:
-            near = sorted({other for name in level for other in self.neighbours.get(name, ())} - found)
-            level = near[: limit - len(found)]
-            found.update(level)
-            if len(level) < len(near):
-                return found, True
-        return found, len(given) > limit
-
-    def part(self, names: Collection[str], store: Store) -> ModelTree:
-        """The tree over some nodes, with evidence; unregistered ancestors are numbered.
-
-        Args:
-            names: Node ids.
-            store: Where the evidence is.
-        """
-        inside = set(names)
-        refs = [self.versions[name].ref for name in sorted(inside) if name in self.nodes]
-        said = store.edges(refs[0].registry, refs) if refs else ()
-        edges = (self.told(one.edge) for one in said if one.parent in inside and one.child in inside)
-        return with_numbers(tree_of(edges, {ref.uri: self.nodes[ref.uri] for ref in refs}))
+        return frozenset(held.union(*map(names_in, said)))
 
 
 class Forests:
-    """A registry's forest as it is now, kept until it changes.
+    """A registry's forest as it is now, and people's views of it; for any number of threads.
 
     Args:
         store: Mother's tables.
@@ -222,9 +117,8 @@ class Forests:
         self._store = store
         self._registry = registry
         self._lock = threading.Lock()
-        self._stamp: Hashable = None
         self._forest: Forest | None = None
-        self._views: OrderedDict[frozenset[str], View] = OrderedDict()
+        self._views: list[tuple[View, set[str]]] = []
         self._facts: dict[str, FingerprintFacts] = {}
 
     def view(self, readable: Callable[[str], bool] | None = None) -> View:
@@ -233,20 +127,11 @@ class Forests:
         Args:
             readable: Whether they may see a registered model, by its name; None for everything.
         """
-        # Read before the forest: what changes in between is found again by the next caller.
-        stamp = self._store.stamp(self._registry)
         with self._lock:
-            if self._forest is None or stamp != self._stamp:
-                self._forest = Forest.read(self._store, self._registry)
-                self._stamp = stamp
-                self._views.clear()
-            forest = self._forest
+            # Read before everything else: what changes in between is found again by the next caller.
+            forest = self._now(self._store.stamp(self._registry))
             hidden = frozenset() if readable is None else frozenset(n for n in forest.names if not readable(n))
-            view = self._views.setdefault(hidden, View(forest, hidden))
-            self._views.move_to_end(hidden)
-            while len(self._views) > MOST_VIEWS:
-                self._views.popitem(last=False)
-        return view
+            return self._view(forest, hidden)
 
     def facts(self, digests: Collection[str]) -> dict[str, FingerprintFacts]:
         """What fingerprints say of the weights as a whole, by digest; kept, since weights never change."""
@@ -257,17 +142,40 @@ class Forests:
             self._facts |= self._store.fingerprint_facts(unread)
         return {digest: self._facts[digest] for digest in digests if digest in self._facts}
 
+    def _now(self, stamp: Stamp) -> Forest:
+        if self._forest is not None and stamp == self._forest.stamp:
+            return self._forest
+        updated = self._forest.updated(self._store, stamp) if self._forest else None
+        if updated is None:
+            self._forest, self._views = Forest.read(self._store, stamp), []
+        else:
+            self._forest, touched = updated
+            for _, outdated in self._views:
+                outdated |= touched
+        return self._forest
 
-def names_in(text: str) -> set[str]:
-    """All registered models that addresses in a text may name."""
-    return {name for names in _readings(text) for name in names}
+    def _view(self, forest: Forest, hidden: frozenset[str]) -> View:
+        for place, (view, outdated) in enumerate(self._views):
+            # The same person's, although there may be more that is hidden from them by now.
+            if view.hidden == hidden & view.forest.names:
+                if view.forest is not forest:
+                    view = view.updated(forest, hidden, outdated)
+                del self._views[place]
+                break
+        else:
+            with _no_garbage():
+                view = View.of(forest, hidden)
+        self._views = [(view, set()), *self._views[: MOST_VIEWS - 1]]
+        return view
 
 
-def _readings(text: str) -> list[set[str]]:
-    """For each ``models:/`` address in a text the names that it may hold: an ``@`` is part of one or ends it."""
-    found = []
-    for rest in text.split(_ADDRESS)[1:]:
-        name = rest.partition("/")[0]
-        ends = [match.start() for match in re.finditer("@", name)]
-        found.append({name, *(name[:end] for end in ends)})
-    return found
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Spares the collector tens of thousands of records that all stay: it would take as long as making them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -17,6 +17,7 @@ Below them: ``tables`` (all prefixed ``mother_``), ``schema`` and ``migrations``
 the two share). Records come out, never rows or sessions.
 """
 
+from mlflow_mother.store.overview import Stamp
 from mlflow_mother.store.records import (
     Candidate,
     Claim,
@@ -52,6 +53,7 @@ __all__ = [
     "Lease",
     "Made",
     "Registration",
+    "Stamp",
     "Store",
     "StoredFingerprint",
     "StoredVersion",

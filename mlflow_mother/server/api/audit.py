@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
@@ -16,8 +18,7 @@ from mlflow_mother.server.api.forest import searchable, searched
 from mlflow_mother.server.api.records import AuditAnswer, AuditEntry, Cursor, Limit, Share, Words
 from mlflow_mother.server.api.versions import decision_info
 from mlflow_mother.service.families import is_registered
-from mlflow_mother.service.forest import View
-from mlflow_mother.service.groups import numbers_of
+from mlflow_mother.service.view import Family, View
 from mlflow_mother.types import Edge, Record, Relation, Status, Verdict
 
 Sort = Literal["verdict", "name", "probability", "registered"]
@@ -68,23 +69,31 @@ class AuditQuery(AuditFilter):
     cursor: Cursor | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row, and what it is searched and sorted by."""
+
+    entry: AuditEntry
+    text: str
+    natural: tuple[Any, ...]
+
+
 def audit(caller: Caller, query: AuditQuery) -> AuditAnswer:
     """Declared against inferred parents, a row for every version that the user may see."""
+    fitting = _fitting(caller.view, query)
     sorting = _sorting(query.sort, query.order)
-    fitting = _fitting(caller.view, query, sorting)
     found, following = page(fitting, sorting, query.order, query.limit, query.cursor)
-    return AuditAnswer(rows=tuple(found), next=following, total=len(fitting))
+    return AuditAnswer(rows=tuple(row.entry for row in found), next=following, total=len(fitting))
 
 
 def audit_csv(caller: Caller, query: AuditFilter) -> Document:
     """The same rows as a file for spreadsheets, all of them; no cell is a formula."""
-    rows = _fitting(caller.view, query, _sorting(query.sort, query.order))
-    if query.order == "desc":
-        rows.reverse()
+    sorting = _sorting(query.sort, query.order)
+    rows = sorted(_fitting(caller.view, query), key=sorting.key, reverse=query.order == "desc")
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
-    writer.writerows([inert(cell) for cell in _cells(row)] for row in rows)
+    writer.writerows([inert(cell) for cell in _cells(row.entry)] for row in rows)
     return Document(text.getvalue(), "text/csv", "lineage-audit.csv")
 
 
@@ -93,12 +102,14 @@ def inert(text: str) -> str:
     return f"'{text}" if text.lstrip(" \u00a0").startswith(_FORMULA) else text
 
 
-def _fitting(view: View, query: AuditFilter, sorting: Sorting[AuditEntry]) -> list[AuditEntry]:
-    entries = view.once("audit", lambda: _entries(view))
-    ordered = view.once(("audit", query.sort, query.order), lambda: sorted(entries, key=sorting.of))
-    texts = view.once("audit texts", lambda: {row.id: _text(row) for row in entries})
+def _fitting(view: View, query: AuditFilter) -> list[_Row]:
     wanted = searched(query.q)
-    return [row for row in ordered if _fits(row, query) and wanted in texts[row.id]]
+    return [
+        row
+        for family in view.groups
+        for row in _rows_of(view, family)
+        if _fits(row.entry, query) and wanted in row.text
+    ]
 
 
 def _fits(row: AuditEntry, query: AuditFilter) -> bool:
@@ -112,25 +123,28 @@ def _fits(row: AuditEntry, query: AuditFilter) -> bool:
     )
 
 
-def _text(row: AuditEntry) -> str:
-    return searchable([row.id, *row.declared, *filter(is_registered, row.inferred)])
+def _rows_of(view: View, family: Family) -> list[_Row]:
+    return family.once("audit", lambda: _rows(view, family))
 
 
-def _entries(view: View) -> list[AuditEntry]:
-    numbers = numbers_of(view)
+def _rows(view: View, family: Family) -> list[_Row]:
     likeliest: dict[str, Edge] = {}
-    for edge in view.tree.edges:
+    for edge in family.tree.edges:
         if edge.direction == "decided":
             best = likeliest.setdefault(edge.child, edge)
             if edge.probability > best.probability:
                 likeliest[edge.child] = edge
-    return [_entry(view, row, likeliest.get(uri), numbers) for uri, row in view.rows.items()]
+    entries = [_entry(view, family, row, likeliest.get(uri)) for uri, row in family.rows.items()]
+    return [_Row(entry, _text(entry), natural_key(entry.id)) for entry in entries]
 
 
-def _entry(view: View, row: AuditRow, edge: Edge | None, numbers: dict[str, str]) -> AuditEntry:
-    known = view.versions[row.uri]
+def _text(entry: AuditEntry) -> str:
+    return searchable([entry.id, *entry.declared, *filter(is_registered, entry.inferred)])
+
+
+def _entry(view: View, family: Family, row: AuditRow, edge: Edge | None) -> AuditEntry:
+    known, numbers, note = family.versions[row.uri], family.numbers, row.note
     decisions = view.decisions(row.uri)
-    note = row.note
     for parent in row.inferred:
         if parent in numbers:
             note = note.replace(parent, numbers[parent])
@@ -150,23 +164,29 @@ def _entry(view: View, row: AuditRow, edge: Edge | None, numbers: dict[str, str]
     )
 
 
-def _sorting(sort: Sort, order: Order) -> Sorting[AuditEntry]:
+def _sorting(sort: Sort, order: Order) -> Sorting[_Row]:
     def placed(value: float | None) -> tuple[bool, float]:
         # Last in either order.
         return (value is None) == (order == "asc"), value or 0.0
 
-    def by_value(value: float | None, uri: str) -> tuple[Any, ...]:
-        return placed(value), natural_key(uri)
+    def by_value(value_of: Callable[[AuditEntry], float | None]) -> Sorting[_Row]:
+        return Sorting(
+            sort,
+            lambda row: (placed(value_of(row.entry)), row.natural),
+            lambda row: (value_of(row.entry), row.entry.id),
+            lambda value, uri: (placed(value), natural_key(uri)),
+        )
 
     if sort == "probability":
-        return Sorting(sort, lambda row: (row.probability, row.id), by_value)
+        return by_value(lambda entry: entry.probability)
     if sort == "registered":
-        return Sorting(sort, lambda row: (row.registered_at, row.id), by_value)
+        return by_value(lambda entry: entry.registered_at)
     if sort == "name":
-        return Sorting(sort, lambda row: (row.id,), lambda uri: (natural_key(uri),))
+        return Sorting(sort, lambda row: (row.natural,), lambda row: (row.entry.id,), lambda uri: (natural_key(uri),))
     return Sorting(
         sort,
-        lambda row: (row.verdict.value, row.id),
+        lambda row: (SEVERITY.index(row.entry.verdict), row.natural),
+        lambda row: (row.entry.verdict.value, row.entry.id),
         lambda verdict, uri: (SEVERITY.index(Verdict(verdict)), natural_key(uri)),
     )
 

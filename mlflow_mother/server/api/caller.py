@@ -11,7 +11,7 @@ from mlflow_mother.registry.versions import RegisteredModel, RegisteredVersion, 
 from mlflow_mother.server.access import Access
 from mlflow_mother.server.api.errors import ApiError, bad_request, forbidden, missing
 from mlflow_mother.service import Service
-from mlflow_mother.service.forest import View
+from mlflow_mother.service.view import View
 from mlflow_mother.types import ModelVersionRef
 
 

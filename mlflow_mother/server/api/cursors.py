@@ -8,9 +8,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from heapq import nlargest, nsmallest
 from typing import Any, Generic, Literal, TypeVar
 
 from mlflow_mother.server.api.errors import bad_request
@@ -25,47 +25,42 @@ class Sorting(Generic[T]):
 
     Attributes:
         name: What users call it.
-        raw: What an item is sorted by, as plain JSON values.
-        key: Their sort key.
+        key: An item's sort key.
+        raw: What the key is made of, as plain JSON values.
+        key_of: Makes the key of it again.
     """
 
     name: str
+    key: Callable[[T], tuple[Any, ...]]
     raw: Callable[[T], tuple[Any, ...]]
-    key: Callable[..., tuple[Any, ...]]
-
-    def of(self, item: T) -> tuple[Any, ...]:
-        """An item's sort key."""
-        return self.key(*self.raw(item))
+    key_of: Callable[..., tuple[Any, ...]]
 
 
 def page(
-    items: Sequence[T], sorting: Sorting[T], order: Order, limit: int, cursor: str | None
+    items: Iterable[T], sorting: Sorting[T], order: Order, limit: int, cursor: str | None
 ) -> tuple[list[T], str | None]:
     """One page of items, and the cursor of the next one; None after the last.
 
     Args:
-        items: All items, sorted upwards.
-        sorting: How.
-        order: Whether the page's items go upwards or downwards.
+        items: All items, in any order.
+        sorting: How the pages are sorted.
+        order: Upwards or downwards.
         limit: Most items of the page.
         cursor: Of the page; the first one with None.
 
     Raises:
         ApiError: The cursor is of another list, or none at all.
     """
-    start, end = 0, len(items)
+    key = sorting.key
     if cursor is not None:
         try:
-            last = sorting.key(*_read(cursor, sorting.name, order))
-            if order == "asc":
-                start = bisect_right(items, last, key=sorting.of)
-            else:
-                end = bisect_left(items, last, key=sorting.of)
+            last = sorting.key_of(*_read(cursor, sorting.name, order))
+            items = [item for item in items if (key(item) > last if order == "asc" else key(item) < last)]
         except (ValueError, TypeError, AttributeError, RecursionError, KeyError) as error:
             raise bad_request("The cursor is not one that this list gave in this order; begin without one.") from error
-    found = list(items[start : start + limit] if order == "asc" else items[max(0, end - limit) : end][::-1])
-    more = end - start > limit
-    return found, _written(sorting.name, order, sorting.raw(found[-1])) if more else None
+    found = (nsmallest if order == "asc" else nlargest)(limit + 1, items, key=key)
+    following = _written(sorting.name, order, sorting.raw(found[limit - 1])) if len(found) > limit else None
+    return found[:limit], following
 
 
 def _written(name: str, order: Order, raw: tuple[Any, ...]) -> str:

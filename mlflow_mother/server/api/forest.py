@@ -4,22 +4,46 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from mlflow_mother.export.text import natural_key
 from mlflow_mother.server.api.caller import Caller
 from mlflow_mother.server.api.cursors import Order, Sorting, page
-from mlflow_mother.server.api.records import Cursor, Family, ForestAnswer, Limit, Share, Totals, Words
-from mlflow_mother.service.groups import Group, groups_of
+from mlflow_mother.server.api.records import Cursor, FamilyInfo, ForestAnswer, Limit, Share, Totals, Words
+from mlflow_mother.service.addresses import ADDRESS
+from mlflow_mother.service.view import Family
 from mlflow_mother.types import Record, Relation, Status, Verdict
 
 SHOWN_MODELS = 5
-_ADDRESS = "models:/"
 
-_SORTINGS: dict[str, tuple[Sorting[Group], Order]] = {
-    "size": (Sorting("size", lambda g: (len(g.members), g.root), lambda size, root: (-size, natural_key(root))), "asc"),
-    "name": (Sorting("name", lambda g: (g.root,), lambda root: (natural_key(root),)), "asc"),
-    "newest": (Sorting("newest", lambda g: (g.newest or 0.0, g.root), lambda at, root: (float(at), root)), "desc"),
+_SORTINGS: dict[str, tuple[Sorting[Family], Order]] = {
+    "size": (
+        Sorting(
+            "size",
+            lambda family: (-len(family.versions), _natural(family)),
+            lambda family: (len(family.versions), family.root),
+            lambda size, root: (-size, natural_key(root)),
+        ),
+        "asc",
+    ),
+    "name": (
+        Sorting(
+            "name",
+            lambda family: (_natural(family),),
+            lambda family: (family.root,),
+            lambda root: (natural_key(root),),
+        ),
+        "asc",
+    ),
+    "newest": (
+        Sorting(
+            "newest",
+            lambda family: (family.newest or 0.0, _natural(family)),
+            lambda family: (family.newest or 0.0, family.root),
+            lambda at, root: (float(at), natural_key(root)),
+        ),
+        "desc",
+    ),
 }
 
 
@@ -53,74 +77,74 @@ class ForestQuery(Record):
 
 def forest(caller: Caller, query: ForestQuery) -> ForestAnswer:
     """The families of the request's workspace, as far as the user may see them."""
-    view = caller.view
-    groups = view.once("groups", lambda: groups_of(view))
     sorting, order = _SORTINGS[query.sort]
-    ordered = view.once(("groups", query.sort), lambda: sorted(groups, key=sorting.of))
-    texts = view.once("group texts", lambda: {group.root: searchable(group.members) for group in groups})
-    wanted = searched(query.q)
-    fitting = [group for group in ordered if _fits(group, query) and wanted in texts[group.root]]
+    families, wanted = caller.view.groups, searched(query.q)
+    fitting = [family for family in families if _fits(family, query) and (not wanted or wanted in _text(family))]
     found, following = page(fitting, sorting, order, query.limit, query.cursor)
-    return ForestAnswer(
-        families=tuple(map(_family, found)),
-        next=following,
-        total=len(fitting),
-        totals=view.once("totals", lambda: _totals(groups)),
-    )
+    return ForestAnswer(families=tuple(map(_info, found)), next=following, total=len(fitting), totals=_totals(families))
 
 
 def searchable(ids: Iterable[str]) -> str:
     """What a search looks at for some versions."""
-    return "\n".join(node_id.removeprefix(_ADDRESS) for node_id in ids).casefold()
+    return "\n".join(node_id.removeprefix(ADDRESS) for node_id in ids).casefold()
 
 
 def searched(q: str) -> str:
     """What a search looks for: an address is meant as the name and version in it."""
-    return q.strip().removeprefix(_ADDRESS).casefold()
+    return q.strip().removeprefix(ADDRESS).casefold()
 
 
-def _fits(group: Group, query: ForestQuery) -> bool:
+def _text(family: Family) -> str:
+    return family.once("text", lambda: searchable(family.versions))
+
+
+def _natural(family: Family) -> tuple[Any, ...]:
+    return family.once("natural key", lambda: natural_key(family.root))
+
+
+def _fits(family: Family, query: ForestQuery) -> bool:
     filters = (query.relation, query.verdict, query.status, query.min_confidence, query.max_confidence)
-    if len(group.members) == 1 and not (query.include_alone or query.q or any(one is not None for one in filters)):
+    if len(family.versions) == 1 and not (query.include_alone or query.q or any(one is not None for one in filters)):
         return False
     least, most = query.min_confidence, query.max_confidence
     return (
-        (query.relation is None or query.relation in group.relations)
-        and (query.verdict is None or query.verdict in group.verdicts)
-        and (query.status is None or query.status in group.statuses)
-        and (least is None or (group.lowest is not None and group.lowest >= least))
-        and (most is None or (group.lowest is not None and group.lowest <= most))
+        (query.relation is None or query.relation in family.relations)
+        and (query.verdict is None or query.verdict in family.verdicts)
+        and (query.status is None or query.status in family.statuses)
+        and (least is None or (family.lowest is not None and family.lowest >= least))
+        and (most is None or (family.lowest is not None and family.lowest <= most))
     )
 
 
-def _family(group: Group) -> Family:
-    return Family(
-        id=group.root,
-        root=group.root,
-        title=group.title,
-        size=len(group.members),
-        models=group.models[:SHOWN_MODELS],
-        model_count=len(group.models),
-        relations=dict(group.relations),
-        verdicts=dict(group.verdicts),
-        statuses=dict(group.statuses),
-        lowest_confidence=group.lowest,
-        newest_at=group.newest,
+def _info(family: Family) -> FamilyInfo:
+    return FamilyInfo(
+        id=family.root,
+        root=family.root,
+        title=family.title,
+        size=len(family.versions),
+        models=family.models[:SHOWN_MODELS],
+        model_count=len(family.models),
+        relations=dict(family.relations),
+        verdicts=dict(family.verdicts),
+        statuses=dict(family.statuses),
+        lowest_confidence=family.lowest,
+        newest_at=family.newest,
     )
 
 
-def _totals(groups: Iterable[Group]) -> Totals:
+def _totals(families: Iterable[Family]) -> Totals:
     statuses: Counter[Status] = Counter()
     verdicts: Counter[Verdict] = Counter()
-    sizes: Counter[bool] = Counter()
-    for group in groups:
-        statuses.update(group.statuses)
-        verdicts.update(group.verdicts)
-        sizes[len(group.members) > 1] += 1
+    related = alone = 0
+    for family in families:
+        statuses.update(family.statuses)
+        verdicts.update(family.verdicts)
+        related += len(family.versions) > 1
+        alone += len(family.versions) == 1
     return Totals(
         versions=statuses.total(),
-        families=sizes[True],
-        alone=sizes[False],
+        families=related,
+        alone=alone,
         by_status=dict(statuses),
         by_verdict=dict(verdicts),
     )

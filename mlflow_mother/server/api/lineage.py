@@ -135,8 +135,8 @@ def tree_near(caller: Caller, starts: Iterable[str], limit: int) -> tuple[ModelT
     starts = list(starts)
     while True:
         view = caller.view
-        near, truncated = view.nearest([uri for uri in starts if uri in view.nodes], limit)
-        if not caller.leave_out_deleted({view.versions[uri].ref.name for uri in near if uri in view.nodes}):
+        near, truncated = view.nearest(starts, limit)
+        if not caller.leave_out_deleted({known.ref.name for uri in near if (known := view.version(uri))}):
             break
     part = view.part(near, caller.service.store)
     lone = [Node(id=uri) for uri in starts[: limit - len(part.nodes)] if uri not in near]
@@ -178,20 +178,19 @@ def _newest(caller: Caller, name: str, limit: int) -> list[RegisteredVersion]:
 
 
 def _state(caller: Caller, version: RegisteredVersion) -> tuple[State, str]:
-    known = caller.view.versions.get(version.ref.uri)
+    known = caller.view.version(version.ref.uri)
     if version.ignored:
         return "ignored", "The version, or its registered model, carries the tag mother.ignore."
     if known is None:
         return "unknown", "Mother has not come to this version yet."
-    return known.status.value, known.reason if caller.view.may_tell(known.reason) else ""
+    return known.status.value, caller.view.reason(known)
 
 
 def _progress(caller: Caller, ref: ModelVersionRef) -> Progress | None:
     waiting = caller.service.store.waiting(ref)
     if waiting is None:
         return None
-    visible = caller.view.versions
-    ahead = sum(other.registry == ref.registry and other.uri in visible for other in waiting.ahead)
+    ahead = sum(other.registry == ref.registry and bool(caller.view.version(other.uri)) for other in waiting.ahead)
     return Progress(ahead=ahead, working=waiting.working)
 
 

@@ -218,7 +218,7 @@ class LineageAnswer(Record):
     model: ModelInfo | None = None
 
 
-class Family(Record):
+class FamilyInfo(Record):
     """A family of versions, or a version without relatives.
 
     Attributes:
@@ -276,7 +276,7 @@ class ForestAnswer(Record):
         totals: The registry, whatever the query.
     """
 
-    families: tuple[Family, ...]
+    families: tuple[FamilyInfo, ...]
     next: str | None
     total: int
     totals: Totals

@@ -22,7 +22,7 @@ def version_infos(
     """
     registered = registered or {}
     view, names = caller.view, list(ids)
-    known = {uri: view.versions[uri] for uri in names if uri in view.versions}
+    known = {uri: version for uri in names if (version := view.version(uri))}
     digests = {one.digest for one in known.values() if one.digest}
     facts = caller.service.forests.facts(digests)
     return {uri: _info(caller, uri, known.get(uri), registered.get(uri), facts) for uri in names}
@@ -44,15 +44,14 @@ def _info(
 ) -> VersionInfo:
     ref, view = caller.parse(uri), caller.view
     model = caller.find_model(ref.name)
-    row = view.rows.get(uri)
-    reason = known.reason if known and view.may_tell(known.reason) else ""
+    row = view.row(uri)
     return VersionInfo(
         id=uri,
         name=ref.name,
         version=ref.version,
         status=known.status if known else None,
         ignored=registered.ignored if registered else bool(known and known.ignored),
-        reason=reason,
+        reason=view.reason(known) if known else "",
         aliases=model.aliases.get(ref.version, ()) if model else (),
         stage=registered.stage if registered else model.stages.get(ref.version) if model else None,
         registered_at=(known.registered_at if known else None) or (registered.created if registered else None),

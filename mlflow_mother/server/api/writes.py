@@ -70,11 +70,11 @@ def decide(caller: Caller, body: DecisionBody) -> DecisionInfo:
     """Records what a person says of a version's parent, beside what the weights say; the user may change its model."""
     found = caller.updatable_version(body.name, body.version)
     view, subject = caller.view, found.ref.uri
-    if subject not in view.versions:
+    if view.version(subject) is None:
         raise conflict("Mother has not come to this version yet; analyse it first.")
     parent = caller.parse(body.parent).uri if body.parent is not None else None
-    decided = {uri: word.parents for uri, word in view.words.items()}
-    check(subject, body.kind, parent, view.versions.keys(), decided)
+    is_known = parent is not None and view.version(parent) is not None
+    check(subject, body.kind, parent, is_known, {uri: word.parents for uri, word in view.words().items()})
     made = caller.service.store.decide(
         found.ref, body.kind, parent, by=caller.access.user() or "", note=body.note.strip()
     )

@@ -1,0 +1,147 @@
+"""How long a server needs for the first page of its forest and of its audit, with ten thousand versions.
+
+Run::
+
+    python -m benchmarks.forest
+    python -m benchmarks.forest --versions 50000 --rounds 20
+
+Fills a SQLite store with families of all sizes, one of a tenth of all versions among them, and asks MLflow's Flask
+application through its test client: from the request to the last byte of the answer, without network. *First*: the
+process has answered nothing before, and had no time to read ahead. *Changed*: one version of the largest family has a
+new result since the request before; *same*: nothing has changed. *Hidden*: to somebody who may not see every third
+registered model. Prints one JSON object, times in milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from mlflow_mother.heritage import ENGINE
+from mlflow_mother.server.access import OpenAccess
+from mlflow_mother.store import Registration, Store
+from mlflow_mother.types import Edge, Lineage, ModelVersionRef, Node, Relation, Status
+
+RELATIONS = (Relation.FINETUNE, Relation.LORA_MERGED, Relation.QUANTIZED, Relation.PRUNED)
+GOAL_MS = 300.0
+ROUTES = ("forest", "forest?sort=newest&include_alone=true", "audit", "audit?q=model-7&sort=probability")
+
+
+class Partial(OpenAccess):
+    """Somebody who may not see every third registered model."""
+
+    def sees_all(self) -> bool:
+        return False
+
+    def readable(self) -> Callable[[str], bool]:
+        return lambda name: int(name.rpartition("-")[2]) % 3 != 0
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--versions", type=int, default=10_000)
+    arguments.add_argument("--rounds", type=int, default=30)
+    chosen = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure(Path(folder), chosen.versions, chosen.rounds), indent=1))
+
+
+def measure(folder: Path, versions: int, rounds: int) -> dict[str, Any]:
+    """Fills a store and times its pages."""
+    uri = f"sqlite:///{folder}/mother.db"
+    store = Store.open(uri, local=True)
+    refs = fill(store, versions)
+    everyone, somebody = client(uri, OpenAccess()), client(uri, Partial())
+    firsts = [timed(client(uri, OpenAccess()), ROUTES[0]) for _ in range(max(2, rounds // 3))]
+    found: dict[str, Any] = {"versions": versions, "goal_ms": GOAL_MS, "first": summary(firsts)}
+    for route in ROUTES:
+        changed = [timed(everyone, route, lambda: change(store, refs)) for _ in range(rounds)]
+        same = [timed(everyone, route) for _ in range(rounds)]
+        hidden = [timed(somebody, route, lambda: change(store, refs)) for _ in range(rounds)]
+        found[route] = {"changed": summary(changed), "same": summary(same), "hidden, changed": summary(hidden)}
+    answer = everyone.get(f"/ajax-api/2.0/mlflow-mother/{ROUTES[0]}").get_json()
+    found["totals"] = answer["totals"]
+    return found
+
+
+def fill(store: Store, versions: int) -> list[ModelVersionRef]:
+    """Families whose sizes are spread as in real registries: many small ones, few large ones."""
+    dice = random.Random(0)
+    refs = [ModelVersionRef(registry="own", name=f"model-{n // 3}", version=str(n % 3 + 1)) for n in range(versions)]
+    dice.shuffle(refs)
+    store.enqueue_many(Registration(ref, "source", 1.7e9 + n) for n, ref in enumerate(refs))
+    for claims in iter(lambda: store.claim("benchmark", 600, 500), ()):
+        for claim in claims:
+            store.finish(claim, Status.DONE)
+    rest = list(refs)
+    size = versions // 10
+    while rest:
+        family, rest = rest[:size], rest[size:]
+        for n, ref in enumerate(family[1:], 1):
+            parent = family[dice.randrange(max(0, n - 20), n)]
+            store.record_inference(ref, lineage(ref, parent, dice), engine=ENGINE)
+        size = max(1, min(int(dice.paretovariate(0.9)), 300))
+    return refs
+
+
+def lineage(ref: ModelVersionRef, parent: ModelVersionRef, dice: random.Random) -> Lineage:
+    edge = Edge(parent=parent.uri, child=ref.uri, relation=dice.choice(RELATIONS), probability=dice.uniform(0.5, 0.99))
+    return Lineage(
+        nodes=tuple(Node(id=uri) for uri in sorted({ref.uri, parent.uri})),
+        edges=(edge,),
+        subject=ref.uri,
+        subject_digest="",
+        spec="mother-fp/1",
+        mother_version="0",
+    )
+
+
+def change(store: Store, refs: list[ModelVersionRef]) -> None:
+    """What a server sees all the time: a version gets a new result."""
+    dice = random.Random()
+    ref, parent = dice.sample(refs[: len(refs) // 10], 2)
+    store.record_inference(ref, lineage(ref, parent, dice), engine=ENGINE)
+
+
+def client(uri: str, access: OpenAccess) -> FlaskClient:
+    """An application with Mother's API alone."""
+    os.environ["_MLFLOW_SERVER_FILE_STORE"] = uri
+    from mlflow_mother.server import api
+    from mlflow_mother.server.services import Services
+
+    app = Flask("benchmark")
+    api.register(app, Services(), access)
+    return app.test_client()
+
+
+def timed(asking: FlaskClient, route: str, before: Callable[[], None] = lambda: None) -> float:
+    before()
+    began = time.perf_counter()
+    response = asking.get(f"/ajax-api/2.0/mlflow-mother/{route}")
+    content = response.get_data()
+    took = time.perf_counter() - began
+    assert response.status_code == 200 and len(content) > 100, content[:500]
+    return took * 1000
+
+
+def summary(times: list[float]) -> dict[str, float]:
+    return {
+        "p50": round(statistics.median(times), 1),
+        "p95": round(statistics.quantiles(times, n=20)[-1], 1),
+        "most": round(max(times), 1),
+    }
+
+
+if __name__ == "__main__":
+    main()
