@@ -17,6 +17,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from mlflow_mother.errors import MotherError
@@ -51,18 +52,21 @@ def captured(store: Any, version: Any, *, began: float, enqueue_only: bool) -> N
     registry = Registry.of_store(store, settings)
     registered = from_mlflow(registry, version)
     if enqueue_only:
-        _start(registered, lambda: _enqueue(registry, registered).close())
+        _start(registered, lambda: _enqueue(_kept_open(registry.store.uri, registry.store.shared), registered))
         return
     deadline = began + settings.inline_seconds
     thread = _start(registered, lambda: _analyse(store, registry, registered, settings, deadline))
     thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _enqueue(registry: Registry, version: RegisteredVersion) -> Store:
-    """Queues the version in the registry's store, and leaves that open."""
-    store = Store.open(registry.store.uri, local=not registry.store.shared)
+@cache
+def _kept_open(uri: str, shared: bool) -> Store:
+    """A server's store: it is open for as long as the process lives, so that a registration costs one transaction."""
+    return Store.open(uri, local=not shared)
+
+
+def _enqueue(store: Store, version: RegisteredVersion) -> None:
     store.enqueue(version.ref, source=version.source, registered_at=version.created or None)
-    return store
 
 
 def _analyse(
@@ -70,7 +74,8 @@ def _analyse(
 ) -> None:
     if server_has_mother(mlflow_store, deadline):
         return
-    store = _enqueue(registry, version)
+    store = Store.open(registry.store.uri, local=not registry.store.shared)
+    _enqueue(store, version)
     # Only now: a process that leaves the work to a server never loads the engine.
     from mlflow_mother.service.service import Service
 
