@@ -36,7 +36,9 @@ def reconcile(dry_run: bool, since: datetime | None, model: str | None, limit: i
     does not stop the others.
     """
     from mlflow_mother import api
+    from mlflow_mother.registry.connection import give_up_soon
 
+    give_up_soon()
     if dry_run:
         plan = api.reconcile(dry_run=True, since=since, model=model, limit=limit)
         if format_ == "json":
