@@ -25,6 +25,7 @@ from mlflow_mother.weights.names import normalise
 _NAME_LENGTH = 200
 _TEXT_LENGTH = 500
 _DECLARED = 16
+_RESERVED_BYTES = 32_000
 
 
 class Assembler:
@@ -85,7 +86,8 @@ class Assembler:
         while (excess := overhead + self._total_bytes() - MAX_BYTES) > 0 and self.k > WIDTHS[-1]:
             self._narrow()
         if excess > 0:
-            self._entries = pool(self._entries, excess)
+            # What is pooled must not depend on how much text a model's files say of it.
+            self._entries = pool(self._entries, MAX_BYTES - max(overhead, _RESERVED_BYTES))
         if overhead + self._total_bytes() > MAX_BYTES:
             raise FingerprintError(
                 f"Model {self._model} has {len(self._names)} tensors of too many different shapes for a fingerprint.",

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -51,7 +51,7 @@ class Entry:
 
     @cached_property
     def _text_bytes(self) -> int:
-        return len(json.dumps(json.dumps([self.name, self.dtype, list(self.shape)])))
+        return _text_bytes(self.name, self.dtype, self.shape)
 
     def folded(self, k: int) -> Entry:
         """The same at sketch width ``k``."""
@@ -63,8 +63,20 @@ class Entry:
 
     def nbytes(self, k: int) -> int:
         """Bytes that the tensor takes in a serialised fingerprint of width ``k``; never too few."""
-        values = sketch_length(self.shape, k) + sample_length(self.shape, k)
-        return self._text_bytes + STATS.itemsize + len(self.digest) + 4 * values
+        return self._text_bytes + _value_bytes(self.shape, k)
+
+
+def entry_bytes(name: str, dtype: str, shape: Sequence[int], k: int) -> int:
+    """Bytes that a tensor takes in a serialised fingerprint of width ``k``; never too few."""
+    return _text_bytes(name, dtype, shape) + _value_bytes(shape, k)
+
+
+def _text_bytes(name: str, dtype: str, shape: Sequence[int]) -> int:
+    return len(json.dumps(json.dumps([name, dtype, list(shape)])))
+
+
+def _value_bytes(shape: Sequence[int], k: int) -> int:
+    return STATS.itemsize + DIGEST_BYTES + 4 * (sketch_length(shape, k) + sample_length(shape, k))
 
 
 def tensor_digest(tensor: NamedTensor, leaves: Iterable[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""Very deep models: tensors of one template and shape are laid over each other as one virtual, stacked tensor.
+"""Very deep models: successive tensors of one template and shape are laid over each other as one virtual, stacked one.
 
 The members' sketches are added with a sign and a rotation of buckets that depend on the member's place, which is the
 sketch of the members stacked along their first dimension under another fixed S: still linear, still unbiased.
@@ -7,15 +7,17 @@ sketch of the members stacked along their first dimension under another fixed S:
 from __future__ import annotations
 
 import hashlib
+import heapq
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from mlflow_mother.fingerprint import seeds
-from mlflow_mother.fingerprint.entries import Entry
+from mlflow_mother.fingerprint.entries import Entry, entry_bytes
 from mlflow_mother.fingerprint.fold import fold_vector, signed_buckets
 from mlflow_mother.fingerprint.layout import BUCKETS_PER_WIDTH, sample_limit
 from mlflow_mother.fingerprint.record import STATS
@@ -27,38 +29,90 @@ _ADDED = ("count", "sum", "sumsq", "sum3", "sum4", "abs", "zeros", "nonfinite")
 _DIGITS = re.compile(r"(\d+)")
 
 
-def pool(entries: Iterable[Entry], excess: int) -> list[Entry]:
-    """Pools the largest groups, one after the other, until at least ``excess`` bytes are saved.
+def pool(entries: Iterable[Entry], limit: int) -> list[Entry]:
+    """Pools runs of successive tensors, only as long as needed, so that all fit into ``limit`` bytes.
 
-    First tensors whose names differ in their numbers only; if that is not enough, all of one shape.
+    Tensors whose names differ in their numbers only make a group, which is cut into runs of one length, 1 at first.
+    The group with the most runs gets runs of twice the length, again and again. If one run a group is still too much,
+    groups are made anew: of all tensors of one shape.
 
     Args:
         entries: Tensors at width 8.
-        excess: Bytes to save.
+        limit: Bytes to stay within.
 
     Returns:
         Fewer tensors; possibly still too many.
     """
-    remaining = list(entries)
+    tensors = list(entries)
+    groups: list[_Group] = []
     for template in (lambda entry: _DIGITS.sub("#", entry.name), lambda entry: "#"):
-        if excess > 0:
-            remaining, excess = _pool_groups(remaining, excess, template)
-    return remaining
+        groups = _grouped(tensors, template)
+        if _shorten(groups, limit):
+            break
+    return [entry for group in groups for entry in group.pooled()]
 
 
-def _pool_groups(entries: list[Entry], excess: int, template: Callable[[Entry], str]) -> tuple[list[Entry], int]:
+@dataclass
+class _Group:
+    """Tensors of one template, shape and type.
+
+    Attributes:
+        name: What they have in common.
+        members: In natural order of their names.
+        length: Members of a run; the last run may have fewer.
+    """
+
+    name: str
+    members: list[Entry]
+    length: int = 1
+
+    @property
+    def runs(self) -> int:
+        """Number of runs."""
+        return -(-len(self.members) // self.length)
+
+    def nbytes(self) -> int:
+        """Bytes that the runs take in a fingerprint; never too few."""
+        if self.length == 1:
+            return sum(entry.nbytes(POOLED_WIDTH) for entry in self.members)
+        whole, rest = divmod(len(self.members), self.length)
+        return whole * self._run_bytes(self.length) + (self._run_bytes(rest) if rest else 0)
+
+    def _run_bytes(self, length: int) -> int:
+        longest = _run_name(self.name, len(self.members), len(self.members))
+        own = self.members[-1].nbytes(POOLED_WIDTH) if length == 1 else 0
+        return max(own, entry_bytes(longest, self.members[0].dtype, _stacked(self.members[0], length), POOLED_WIDTH))
+
+    def pooled(self) -> Iterator[Entry]:
+        """One tensor a run."""
+        for start in range(0, len(self.members), self.length):
+            run = self.members[start : start + self.length]
+            yield run[0] if len(run) == 1 else _stack(_run_name(self.name, start, start + len(run)), run)
+
+
+def _grouped(entries: Sequence[Entry], template: Callable[[Entry], str]) -> list[_Group]:
     groups: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         groups[_pooled_name(template(entry), entry)].append(entry)
-    kept: list[Entry] = []
-    for name, members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
-        if excess <= 0 or len(members) == 1:
-            kept += members
-            continue
-        pooled = _stack(name, sorted(members, key=lambda entry: _natural(entry.name)))
-        excess -= sum(entry.nbytes(POOLED_WIDTH) for entry in members) - pooled.nbytes(POOLED_WIDTH)
-        kept.append(pooled)
-    return kept, excess
+    return [_Group(name, sorted(members, key=lambda entry: _natural(entry.name))) for name, members in groups.items()]
+
+
+def _shorten(groups: Iterable[_Group], limit: int) -> bool:
+    """Lengthens runs until all groups fit; says whether they do."""
+    queue = [(-group.runs, group.name, group) for group in groups]
+    heapq.heapify(queue)
+    total = sum(group.nbytes() for _, _, group in queue)
+    while total > limit and queue and queue[0][2].runs > 1:
+        _, name, group = heapq.heappop(queue)
+        total -= group.nbytes()
+        group.length *= 2
+        total += group.nbytes()
+        heapq.heappush(queue, (-group.runs, name, group))
+    return total <= limit
+
+
+def _run_name(name: str, start: int, stop: int) -> str:
+    return f"{name}@{start}-{stop}"
 
 
 def _pooled_name(template: str, entry: Entry) -> str:
@@ -74,7 +128,7 @@ def _natural(name: str) -> tuple[list[str | int], str]:
 def _stack(name: str, members: Sequence[Entry]) -> Entry:
     first = members[0]
     count = len(members)
-    shape = (count * first.shape[0], *first.shape[1:]) if first.shape else (count,)
+    shape = _stacked(first, count)
     stats = np.zeros(1, STATS)
     column = np.array([entry.stats for entry in members], STATS)
     for field in _ADDED:
@@ -93,6 +147,10 @@ def _stack(name: str, members: Sequence[Entry]) -> Entry:
         sketch=_matrices(members) if len(shape) >= 2 else _vectors(members),
         sample=np.array(sample, dtype=np.float32),
     )
+
+
+def _stacked(member: Entry, count: int) -> tuple[int, ...]:
+    return (count * member.shape[0], *member.shape[1:]) if member.shape else (count,)
 
 
 def _matrices(members: Sequence[Entry]) -> npt.NDArray[np.float64]:

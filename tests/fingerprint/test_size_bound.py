@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +81,41 @@ def test_pooled_models_keep_their_relatives(deep: dict[str, Fingerprint]) -> Non
     a, b, c = (coarse_vector(deep[name]) for name in "abc")
     assert a @ b > 0.95
     assert abs(a @ c) < 0.6
+
+
+ALPHABETIC = [f"{x}{y}{z}.w" for x in "abcdefghijklmno" for y in "abcdefghijklmno" for z in "abcdefghijklmno"]
+NUMBERED = [f"layers.{index}.w" for index in range(len(ALPHABETIC))]
+
+
+@pytest.mark.parametrize("names", [ALPHABETIC, NUMBERED], ids=["alphabetic", "numbered"])
+def test_pooling_is_only_as_coarse_as_the_bound_demands(names: list[str]) -> None:
+    found = fingerprint(*[named(name, normal((3, 2), index)) for index, name in enumerate(names)])
+    assert MAX_BYTES / 3 < len(to_bytes(found)) <= MAX_BYTES
+    assert len(found.names) > 700
+    assert found.parameters == 6 * len(names)
+
+
+def test_appended_layers_leave_the_pools_before_them_as_they_are() -> None:
+    short, long = fingerprint(*layers(600)), fingerprint(*layers(606))
+    common = set(zip(short.names, short.digests, strict=True)) & set(zip(long.names, long.digests, strict=True))
+    # The runs of one of the four groups have to be doubled.
+    assert len(common) > 0.7 * len(short.names)
+
+
+def test_what_a_model_says_of_itself_does_not_change_its_pools() -> None:
+    assert fingerprint(*layers(600)).names == fingerprint(*layers(600), format="x" * 500).names
+
+
+def test_a_pooled_fingerprint_is_reproduced_byte_for_byte() -> None:
+    """Multiples of powers of two: every sum is exact, so every machine gets the same bytes."""
+
+    def grid(shape: tuple[int, ...], start: int) -> np.ndarray:
+        return (((np.arange(math.prod(shape)) + start) * 7 % 17) - 8.0).reshape(shape) / 8.0
+
+    kinds = {"weight": (12, 10), "bias": (12,), "norm": (100,), "scale": ()}
+    found = fingerprint(*[named(f"l.{i}.{kind}", grid(shape, i)) for i in range(600) for kind, shape in kinds.items()])
+    golden = json.loads((Path(__file__).parent / "golden" / "pooled.json").read_text())
+    assert {"names": list(found.names), "sha256": hashlib.sha256(to_bytes(found)).hexdigest()} == golden
 
 
 def test_pooling_does_not_depend_on_order() -> None:
