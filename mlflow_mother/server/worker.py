@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from mlflow_mother.errors import MotherError
@@ -20,7 +20,9 @@ from mlflow_mother.server import logs
 from mlflow_mother.server.services import Services
 from mlflow_mother.server.workspaces import all_workspaces, working_in
 from mlflow_mother.service.inline import OutOfTimeError
+from mlflow_mother.service.worker import Worker
 from mlflow_mother.settings import Settings, load_settings
+from mlflow_mother.store import Claim
 
 log = logging.getLogger("mlflow_mother.worker")  # run as a program, this module has no name of its own
 
@@ -29,6 +31,10 @@ POLL_SECONDS = 0.5
 
 BATCH = 16
 """Versions that are read before they are compared."""
+
+SUSPECT = 3
+HOPELESS = 10
+"""Attempts after which a version is worked on alone, and after which not at all if none ended with a reason."""
 
 WORKSPACES_SECONDS = 5.0
 """How long a list of workspaces is good for."""
@@ -86,13 +92,26 @@ class ServerWorker:
             with working_in(workspace):
                 worker = service.worker(self._checkpoint)
                 claims = worker.claim(BATCH)
-                if claims:
-                    worker.work(claims)
+                self._work(worker, claims)
             done += len(claims)
             self._done += len(claims)
             counts = service.store.counts(service.registry.id)
             self._tell(self._done, counts.queued + counts.claimed)
         return done
+
+    def _work(self, worker: Worker, claims: Collection[Claim]) -> None:
+        """Analyses claimed versions. One that may have cost earlier workers their life comes last, and alone."""
+        fresh = [claim for claim in claims if claim.attempt < SUSPECT]
+        if fresh:
+            worker.work(fresh)
+        for claim in claims:
+            known = worker.store.version(claim.ref) if claim.attempt >= SUSPECT else None
+            if claim.attempt >= HOPELESS and known is not None and not known.reason:
+                what = f"The worker ended {claim.attempt - 1} times while it was analysing {claim.ref.uri}."
+                remedy = "See the server's log; more memory may help. Then analyse it again on its Lineage tab."
+                worker.give_up(claim, MotherError(what, remedy))
+            elif known is not None:
+                worker.work([claim])
 
     def _look_for_ever(self) -> None:
         """Queues what nobody queued, writes back what could not be written, in every workspace, again and again."""

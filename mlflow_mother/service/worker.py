@@ -118,6 +118,10 @@ class Worker:
             if not self._stopping():
                 self._again(ref)
 
+    def give_up(self, claim: Claim, why: MotherError) -> None:
+        """Ends a claim as failed without another try."""
+        self._ended(claim, [claim], Status.FAILED, why)
+
     def fingerprint(self, version: RegisteredVersion) -> str:
         """Brings one version's fingerprint into the store, whoever holds a claim on it; returns its digest."""
         files = open_files(self.registry, version)
