@@ -1,0 +1,60 @@
+// Elements. Whatever comes from the registry goes in as text and is cleaned of what could mislead its reader.
+
+const SVG = "http://www.w3.org/2000/svg";
+const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]|\p{Cs}/gu;
+
+/** Replaces control characters and those that turn the writing direction. @param {string} text */
+export function clean(text) {
+  return text.replace(INVISIBLE, "\ufffd");
+}
+
+/**
+ * Makes an element.
+ * @param {string} tag
+ * @param {Record<string, string | number | boolean | null | undefined | EventListener>} [attributes] A function is a
+ *   listener; true is an attribute without a value; null, undefined and false are left out.
+ * @param {(Node | string | null | undefined | false)[]} children
+ */
+export function el(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+/** Makes an element of a drawing; see el. */
+export function draw(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : clean(String(value)));
+  }
+  for (const child of children) {
+    if (child === null || child === undefined || child === false || child === "") continue;
+    element.append(typeof child === "string" ? clean(child) : child);
+  }
+  return element;
+}
+
+/** A button. */
+export function button(label, onclick, attributes = {}) {
+  return el("button", { type: "button", class: "mother-button", onclick, ...attributes }, label);
+}
+
+/** Waits for style sheets beside this file. @param {string[]} names */
+export async function styles(...names) {
+  await Promise.all(
+    names.map((name) => {
+      const href = new URL(name, import.meta.url).href;
+      if ([...document.styleSheets].some((sheet) => sheet.href === href)) return null;
+      const link = el("link", { rel: "stylesheet", href });
+      const loaded = new Promise((done, fail) => {
+        link.addEventListener("load", done);
+        link.addEventListener("error", fail);
+      });
+      document.head.append(link);
+      return loaded;
+    }),
+  );
+}
