@@ -8,6 +8,7 @@
 ``versions``        the registry's model versions, page by page, and their aliases
 ``news``            what is new at the top of the registry's list
 ``artifacts``       a version's files, local or remote, one at a time
+``proxied``         where a server keeps the artifacts that it proxies
 ``declared``        the parents that metadata names
 ``webhooks``        webhooks at a server: made, listed, tested, removed
 ``tags``            the ``mother.*`` tags: names, values, who they are about

@@ -9,17 +9,21 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow_mother.errors import MotherError, RegistryError
-from mlflow_mother.registry.identity import StoreAddress, canonical, is_unity_catalog, store_address
+from mlflow_mother.registry.identity import StoreAddress, canonical, is_database, is_unity_catalog, store_address
+from mlflow_mother.registry.proxied import storage_location
 from mlflow_mother.settings import Settings, load_settings
 from mlflow_mother.types import ModelVersionRef
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+ARTIFACTS_DESTINATION = "MLFLOW_ARTIFACTS_DESTINATION"
+"""MLflow's variable for ``--artifacts-destination``: set for a command that runs beside a server, on its database."""
 
 _MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"})
 _FORBIDDEN = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
@@ -97,7 +101,10 @@ class Registry:
         import mlflow
         from mlflow.utils.workspace_context import get_request_workspace
 
-        return cls(mlflow.get_registry_uri(), mlflow.get_tracking_uri(), get_request_workspace(), settings)
+        tracking, workspace = mlflow.get_tracking_uri(), get_request_workspace()
+        destination = os.environ.get(ARTIFACTS_DESTINATION) if is_database(tracking) else None
+        locate = partial(storage_location, destination=destination, workspace=workspace) if destination else str
+        return cls(mlflow.get_registry_uri(), tracking, workspace, settings, locate)
 
     @classmethod
     def of_store(cls, store: Any, settings: Settings | None = None) -> Registry:

@@ -6,7 +6,6 @@
 ``services``     the use cases, for one workspace at a time
 ``supervisor``   a thread of each server process; together they keep one worker of the deployment going
 ``worker``       that worker: a process of its own, behind the server's traffic
-``artifacts``    where the server keeps the artifacts that it proxies
 ``workspaces``   the server's workspaces, and working in one of them
 ``environment``  what ``mlflow server`` tells its processes
 ``logs``         what Mother says among MLflow's own lines

@@ -26,6 +26,11 @@ def registry_uri() -> str:
     return os.environ.get(REGISTRY_STORE) or tracking_uri()
 
 
+def artifacts_destination() -> str | None:
+    """Where the server keeps the artifacts that it proxies; None when it proxies none."""
+    return os.environ.get(ARTIFACTS_DESTINATION) if is_on(SERVE_ARTIFACTS) else None
+
+
 def has_registry() -> bool:
     """Whether this server serves a registry, and not artifacts alone."""
     return BACKEND_STORE in os.environ and not is_on(ARTIFACTS_ONLY)

@@ -8,8 +8,8 @@ from functools import partial
 
 from mlflow_mother.errors import SchemaOutdatedError
 from mlflow_mother.registry.connection import Registry
+from mlflow_mother.registry.proxied import storage_location
 from mlflow_mother.server import environment
-from mlflow_mother.server.artifacts import storage_location
 from mlflow_mother.server.workspaces import current_workspace
 from mlflow_mother.service import Service
 from mlflow_mother.settings import Settings, load_settings
@@ -86,5 +86,6 @@ class Services:
             return Store.open(address.uri, local=not address.shared)
 
     def _registry(self, workspace: str | None) -> Registry:
-        locate = partial(storage_location, workspace=workspace)
+        destination = environment.artifacts_destination()
+        locate = partial(storage_location, destination=destination, workspace=workspace) if destination else str
         return Registry(environment.registry_uri(), environment.tracking_uri(), workspace, self.settings, locate)

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection
+from importlib import import_module
 from pathlib import Path
 
 from mlflow_mother.errors import MotherError
@@ -151,6 +152,7 @@ def main(arguments: list[str]) -> None:
     stop = threading.Event()
     threading.Thread(target=_stop_with_supervisor, args=(stop,), daemon=True).start()
     tell = _Bar() if "--bar" in arguments else _log_progress
+    import_module("mlflow_mother.fingerprint.compute")  # now, so that no registration waits for it
     log.info("Mother's worker (process %d) started", os.getpid())
     status = 0
     try:
@@ -165,9 +167,6 @@ def main(arguments: list[str]) -> None:
 
 def _modest(settings: Settings) -> Settings:
     """Leaves the machine to the server, but for what somebody set on purpose."""
-    import torch
-
-    torch.set_num_threads(1)
     return settings if "threads" in settings.model_fields_set else settings.model_copy(update={"threads": 1})
 
 

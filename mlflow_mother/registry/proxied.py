@@ -1,39 +1,38 @@
-"""Where the server keeps the artifacts that it proxies.
+"""Where a server keeps the artifacts that it proxies.
 
-Clients fetch ``mlflow-artifacts:`` addresses from the server. The server's own processes go to the place behind
-``--artifacts-destination`` themselves, by the same rules as MLflow's handlers: paths stay inside of it, and those of a
-workspace inside of the workspace.
+Clients fetch ``mlflow-artifacts:`` addresses from the server. The server's own processes, and commands beside it, go to
+the place behind ``--artifacts-destination`` themselves, by the same rules as MLflow's handlers: paths stay inside of
+it, and those of a workspace inside of the workspace.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from urllib.parse import urlparse
 
 from mlflow_mother.errors import UnsafeFileError
-from mlflow_mother.server import environment
 
 ROUTE = "/api/2.0/mlflow-artifacts/artifacts/"
 
 
-def storage_location(uri: str, workspace: str | None) -> str:
-    """The address at which this process finds the files that an artifact address means.
+def storage_location(uri: str, destination: str, workspace: str | None) -> str:
+    """The address at which a process beside the server finds the files that an artifact address means.
 
     Args:
         uri: Address without ``models:`` or ``runs:``; one that the server does not proxy is returned as it is.
+        destination: The server's ``--artifacts-destination``.
         workspace: The workspace that the files belong to, where the server has workspaces.
 
     Raises:
         UnsafeFileError: The address leads out of the destination, or into another workspace.
     """
     path = _proxied_path(uri)
-    if path is None or not environment.is_on(environment.SERVE_ARTIFACTS):
+    if path is None:
         return uri
     from mlflow.utils import uri as mlflow_uri
 
     append: Callable[[str, str], str] = mlflow_uri.append_to_uri_path
-    return append(os.environ[environment.ARTIFACTS_DESTINATION], _scoped(_safe(path), workspace))
+    return append(destination, _scoped(_safe(path), workspace))
 
 
 def _proxied_path(uri: str) -> str | None:
