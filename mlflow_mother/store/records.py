@@ -245,7 +245,7 @@ class Counts:
     Attributes:
         by_status: Number of versions of each status.
         ignored: Versions whose analysis is switched off (they are in ``by_status`` too).
-        queued: Work that waits for a worker.
+        queued: Work that waits for a worker; switched off it does not wait.
         claimed: Work that a worker holds a live lease on.
         unnotified: Committed results whose notification nobody has taken.
     """

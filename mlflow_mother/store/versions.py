@@ -89,7 +89,7 @@ class Versions(Part):
     def counts(self, registry: str) -> Counts:
         """How far the registry's analysis has come."""
         mine = versions.c.registry == registry
-        queued = select(func.count()).select_from(work.join(versions)).where(mine)
+        queued = select(func.count()).select_from(work.join(versions)).where(mine, ~versions.c.ignored)
         with self._database.read() as connection:
             now = self._database.now(connection)
             by_status = connection.execute(
