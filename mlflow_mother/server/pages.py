@@ -13,15 +13,17 @@ from werkzeug.wrappers import Response as AnyResponse
 
 STATIC = Path(__file__).parent / "static"
 ASSETS = "static-files/mother"
-SCRIPT = f'<script type="module" src="{ASSETS}/tab.js"></script>'
-"""Relative, as MLflow's own are: a static prefix or a proxy's path stays in front."""
+SCRIPT = f'<link rel="stylesheet" href="{ASSETS}/tab.css"><script type="module" src="{ASSETS}/tab.js"></script>'
+"""What MLflow's page gets: the bar of tabs; what is inside the tab is loaded when it is opened.
+
+Relative, as MLflow's own are: a static prefix or a proxy's path stays in front."""
 
 
 def register(app: Flask) -> None:
     """Adds the pages.
 
     Args:
-        app: MLflow's Flask application; its ``index.html`` gets one script more.
+        app: MLflow's Flask application; its ``index.html`` gets one script and one style sheet more.
     """
     from mlflow.server.handlers import _add_static_prefix
 
