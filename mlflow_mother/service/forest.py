@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mlflow_mother.service.addresses import names_in
+from mlflow_mother.service.families import is_registered
 from mlflow_mother.service.view import View
 from mlflow_mother.store import Decision, DeclaredParent, FingerprintFacts, Stamp, Store, StoredVersion
 from mlflow_mother.types import Edge
@@ -77,23 +78,26 @@ class Forest:
             decisions = {ref.uri: made for ref, made in store.decisions(stamp.registry).items()}
             touched |= {uri for uri, made in decisions.items() if made != self.decisions.get(uri)}
         forest = Forest(stamp, versions, edges, parents, decisions)
-        return forest, touched | forest._concerned(self._appeared(known.values()))
+        ends = (end for uri in touched for edge in edges.get(uri, ()) for end in (edge.parent, edge.child))
+        # An unregistered ancestor of one version only is not shown; a second heir brings it, and the first, back.
+        ancestors = {end for end in ends if not is_registered(end)}
+        return forest, touched | forest._concerned(self._appeared(known.values()) | ancestors)
 
     def _appeared(self, known: Iterable[StoredVersion]) -> set[str]:
         """Those of some later versions that were not here, or whose opting out is different."""
         pairs = ((version, self.versions.get(version.ref.uri)) for version in known)
         return {new.ref.uri for new, old in pairs if old is None or old.ignored != new.ignored}
 
-    def _concerned(self, appeared: AbstractSet[str]) -> set[str]:
-        """The versions of which something is declared or inferred that names one of these."""
-        if not appeared:
+    def _concerned(self, nodes: AbstractSet[str]) -> set[str]:
+        """The versions of which something is declared or inferred that names one of these nodes."""
+        if not nodes:
             return set()
         inferred = {
             uri
             for uri, edges in self.edges.items()
-            if any(edge.parent in appeared or edge.child in appeared for edge in edges)
+            if any(edge.parent in nodes or edge.child in nodes for edge in edges)
         }
-        declared = {uri for uri, said in self.declared.items() if any(parent.parent in appeared for parent in said)}
+        declared = {uri for uri, said in self.declared.items() if any(parent.parent in nodes for parent in said)}
         return inferred | declared
 
     @cached_property
