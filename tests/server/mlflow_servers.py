@@ -178,12 +178,13 @@ def running(
         database: URI of an MLflow database.
         endpoint: Address of an S3 service with a bucket ``models``, for configurations that need one.
         environment: More variables.
-        app: ``--app-name``; as the configuration says when not given.
+        app: ``--app-name``, none when empty; as the configuration says when not given.
     """
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", str(config.workers), "--backend-store-uri", database]
-    command += ["--app-name", app or ("mother-basic-auth" if config.auth else "mother")]
+    named = ("mother-basic-auth" if config.auth else "mother") if app is None else app
+    command += ["--app-name", named] if named else []
     command += ["--gunicorn-opts", "--log-level warning"] if config.interface == "gunicorn" else []
     command += ["--static-prefix", config.prefix] if config.prefix else []
     command += ["--enable-workspaces"] if config.workspaces else []

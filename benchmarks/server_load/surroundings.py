@@ -1,0 +1,65 @@
+"""The servers and databases of the test suite, which serve here as well."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_TESTS = Path(__file__).parents[2] / "tests"
+sys.path[:0] = [str(_TESTS), str(_TESTS / "server"), str(_TESTS / "registry")]
+
+from mlflow_servers import Config, Server, running  # noqa: E402
+from postgres_server import PostgresServer  # noqa: E402
+from registry_samples import empty_mlflow_database  # noqa: E402
+
+__all__ = ["Config", "Databases", "Server", "databases", "running"]
+
+
+class Databases:
+    """Fresh MLflow databases of one kind.
+
+    Args:
+        template: An empty SQLite one, to copy.
+        postgres: Where to make others instead.
+    """
+
+    def __init__(self, template: Path | None, postgres: PostgresServer | None) -> None:
+        self._template = template
+        self._postgres = postgres
+
+    def fresh(self, folder: Path) -> str:
+        """URI of a database of its own for a server in ``folder``."""
+        if self._postgres is not None:
+            return self._postgres.create_database()
+        assert self._template is not None
+        shutil.copyfile(self._template, folder / "mlflow.db")
+        return f"sqlite:///{folder}/mlflow.db"
+
+
+@contextmanager
+def databases(kind: str, folder: Path) -> Iterator[Databases]:
+    """Databases of a kind for as long as the context lasts.
+
+    Args:
+        kind: ``sqlite`` or ``postgresql``; the latter from Debian's package, with a server of its own.
+        folder: Where to keep the template.
+    """
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    if kind == "sqlite":
+        template = folder / "template"
+        template.mkdir()
+        yield Databases(empty_mlflow_database(template), None)
+        return
+    short = Path(tempfile.mkdtemp(prefix="pg-"))  # a socket's path has at most 107 characters
+    postgres = PostgresServer(short)
+    try:
+        yield Databases(None, postgres)
+    finally:
+        postgres.stop()
+        shutil.rmtree(short)
+        short.with_suffix(".log").unlink()
