@@ -59,6 +59,11 @@ class Settings(BaseSettings):
         description="How often a server's worker looks for versions that nobody queued. In a large registry it takes "
         "twenty times as long as the last look did.",
     )
+    auto_ui: bool = Field(
+        False,
+        description="Mount Mother on a plain `mlflow server`, or on `--app-name basic-auth`, where nobody can choose "
+        "`--app-name mother`.",
+    )
     name_relatives: bool = Field(
         True,
         description="Name other registered models in a version's tags, `lineage.json`, `lineage.html`. A server with "

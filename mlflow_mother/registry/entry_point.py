@@ -6,6 +6,7 @@ of the process. So importing this module cannot raise, and a Mother that cannot 
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 
@@ -14,12 +15,24 @@ def _start() -> None:
         from mlflow_mother.registry.capture import install
 
         install()
+        if "MLFLOW_MOTHER_AUTO_UI" in os.environ:
+            _mount_in_server()
     except Exception as error:
         import logging
 
         logging.getLogger("mlflow_mother").warning(
             "Mother could not start, registrations go on without lineage: %s", error, exc_info=True
         )
+
+
+def _mount_in_server() -> None:
+    """By name, as another entry point would: a client never loads what a server needs."""
+    import pkgutil
+
+    from mlflow_mother.settings import load_settings
+
+    if load_settings().auto_ui:
+        pkgutil.resolve_name("mlflow_mother.server.autoui:prepare")()
 
 
 def store_builder(store_uri: str, tracking_uri: str | None = None) -> Any:

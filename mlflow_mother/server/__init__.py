@@ -3,6 +3,7 @@
 ===============  ================================================================================================
 ``app``          the ``mlflow.app`` factory, and what it mounts on MLflow's Flask application
 ``basic_auth``   the same beside MLflow's own sign-in
+``autoui``       the same on a server whose app nobody can choose
 ``services``     the use cases, for one workspace at a time
 ``supervisor``   a thread of each server process; together they keep one worker of the deployment going
 ``worker``       that worker: a process of its own, behind the server's traffic

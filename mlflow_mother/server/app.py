@@ -17,6 +17,9 @@ from mlflow_mother.server.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
+EXTENSION = "mlflow-mother"
+"""What an application with Mother on it knows her by."""
+
 
 def create_app(app: Flask | None = None) -> Any:
     """MLflow's application with Mother, for everyone who reaches the server.
@@ -39,12 +42,15 @@ def create_app(app: Flask | None = None) -> Any:
 def mount(app: Flask, access: Access) -> None:
     """Adds Mother's routes and pages to an application, and captures what is registered with it.
 
-    Whatever goes wrong here is logged, and MLflow is served without her.
+    Whatever goes wrong here is logged, and MLflow is served without her. A second call changes nothing.
 
     Args:
         app: MLflow's Flask application. Native FastAPI routes would not be authorised.
         access: What the users of this application may see and do.
     """
+    if EXTENSION in app.extensions:
+        return
+    app.extensions[EXTENSION] = access
     if not environment.has_registry():
         log.info("Mother has nothing to do on a server of artifacts alone.")
         return
