@@ -18,7 +18,7 @@ let forms = 0;
 export function deciding({ info, parents, open, answer, actions }) {
   const may = answer.can.decide && info.name === actions.name && info.status !== null;
   if (!may && !info.decisions.length) return null;
-  const place = el("section", {}, el("h4", {}, "People's word"));
+  const place = el("section", {}, el("h4", {}, "What people say"));
   if (info.decisions.length) place.append(el("ul", {}, ...info.decisions.map(word).reverse()));
   if (may) place.append(...choices(info, parents, open, answer, actions, place));
   return place;

@@ -5,7 +5,7 @@ import { button, el, styles } from "./dom.js";
 import { panel } from "./panel.js";
 import { isPassing, refusal, stateNotice } from "./states.js";
 import { drawTree } from "./tree.js";
-import { counted, lead, moment } from "./words.js";
+import { counted, lead, moment, split } from "./words.js";
 
 /** How much of a family is shown: the nearest relatives with all labels, then more of it, drawn smaller. */
 const STEPS = [60, 300, 1000];
@@ -46,6 +46,8 @@ export class Lineage {
     );
     this.element.hidden = true;
     this.shown = "";
+    /** Hears what was chosen in the tree. @type {(item: import("./tree.js").Item | null) => void} */
+    this.onChoose = () => {};
     place.append(this.element);
     styled.then(() => (this.element.hidden = false));
     this.wake = () => document.hidden || this.#load();
@@ -116,11 +118,8 @@ export class Lineage {
     this.shown = text_;
     this.answer = answer;
     const { tree, subject } = answer;
-    this.lead.textContent = subject ? lead(tree, subject) : summary(answer);
+    this.lead.textContent = subject ? lead(tree, subject, answer.state) : summary(answer);
     this.made.textContent = answer.inferred_at ? `Inferred from the weights on ${moment(answer.inferred_at)}${answer.engine ? `, engine ${answer.engine}` : ""}.` : "";
-    if (subject && answer.state !== "done" && answer.state !== "undecided" && !tree.edges.some((e) => [e.parent, e.child].includes(subject))) {
-      this.lead.textContent = "";
-    }
     this.again.hidden = !(answer.can.reanalyse && subject && answer.state !== "ignored");
     this.menu.hidden = !tree.nodes.length;
     const notice = stateNotice(answer);
@@ -142,6 +141,7 @@ export class Lineage {
   /** @param {import("./tree.js").Item | null} item @param {boolean} fromPanel The drawing has to follow. */
   #choose(item, fromPanel = item === null) {
     this.item = item;
+    this.onChoose(item);
     if (fromPanel) this.tree.select(item);
     if (fromPanel && item?.kind === "node") this.tree.focus(item.id);
     this.#panel();
@@ -205,7 +205,11 @@ export class Lineage {
     );
     const mermaid = entry("Copy as Mermaid", run(async () => copy(await text("export", asked("mermaid"))), "Copied as Mermaid."));
     const menu = el("details", { class: "mother-menu", hidden: true }, el("summary", { class: "mother-button" }, "Export"), el("ul", {}, mermaid, ...files));
-    menu.addEventListener("focusout", (event) => menu.contains(event.relatedTarget) || (menu.open = false));
+    const outside = (event) => menu.contains(event.target) || (menu.open = false);
+    menu.addEventListener("toggle", () => {
+      if (menu.open) addEventListener("pointerdown", outside);
+      else removeEventListener("pointerdown", outside);
+    });
     menu.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !menu.open) return;
       menu.open = false;
@@ -225,7 +229,7 @@ function summary({ tree, model }) {
   const { nodes, edges } = tree;
   if (!nodes.length) return "";
   const own = counted(model.versions.length, "version");
-  const others = nodes.filter((node) => node.kind === "model").length - nodes.filter((node) => model.versions.some((info) => info.id === node.id)).length;
+  const others = nodes.filter((node) => node.kind === "model" && split(node.id)?.name !== model.name).length;
   if (!edges.length) return `${own}, none with relatives among the known models yet.`;
   return others ? `${own}, and ${counted(others, "relative")} in other registered models.` : `${own}; their relatives are all in this registered model.`;
 }

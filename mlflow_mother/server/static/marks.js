@@ -11,7 +11,7 @@ let pen = null;
 function wide(text) {
   if (!pen) {
     pen = document.createElement("canvas").getContext("2d");
-    pen.font = `600 ${CHIP.size}px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif`;
+    pen.font = `600 ${CHIP.size}px -apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif`;
   }
   return pen.measureText(text).width;
 }
@@ -50,7 +50,7 @@ export function chips(box, node, info, dense) {
 function chip(kind, text, x, width) {
   return draw(
     "g",
-    { class: `chip ${kind}`, transform: `translate(${x} ${-CHIP.height / 2 - 1})` },
+    { class: `chip ${kind}`, transform: `translate(${x} ${4.5 - CHIP.height})` },
     draw("rect", { width, height: CHIP.height, rx: 4 }),
     draw("text", { x: CHIP.padding, y: CHIP.height - 4 }, text),
   );

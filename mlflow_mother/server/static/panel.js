@@ -41,7 +41,7 @@ function aboutNode(node, answer, actions) {
     heading(node.kind === "unregistered" ? "Unregistered ancestor" : node.label || title(node.id), chips(node, info)),
     node.kind === "unregistered" && el("p", {}, "The weights of its descendants imply this model, and nobody registered it."),
     ref && links(ref, here),
-    info?.reason && info.status !== "done" && el("p", { class: "mother-reason" }, info.reason),
+    info?.reason && info.status !== "done" && !here && el("p", { class: "mother-reason" }, info.reason),
     section("Parents", parents.map((e) => kin(e, e.parent, actions))),
     section("Related, direction undecided", open.map((e) => kin(e, e.parent === node.id ? e.child : e.parent, actions))),
     section(`Children${children.length > FEW ? ` (${children.length})` : ""}`, folded(children.map((e) => kin(e, e.child, actions)))),

@@ -105,13 +105,19 @@ class Tree {
     this.viewport.leave();
   }
 
-  /** All of it when it can be read then, else the subject in the middle. */
+  /** All of it when it can be read then, else the subject, or the first root. */
   #begin() {
     const { fitting } = this.viewport;
     this.viewport.zoom(fitting >= READABLE ? fitting : 1);
-    const roots = new Set(this.view.tree.roots);
-    const first = this.view.subject ?? this.view.layout.nodes.find((box) => roots.has(box.id))?.id;
-    if (fitting < READABLE && this.boxes.has(first)) this.viewport.show(this.boxes.get(first), { middle: true });
+    if (fitting >= READABLE) return;
+    const { subject, tree } = this.view;
+    if (this.boxes.has(subject)) {
+      this.viewport.show(this.boxes.get(subject), { middle: true });
+      return;
+    }
+    const parents = new Set(tree.edges.map((edge) => edge.parent));
+    const first = tree.roots.filter((id) => parents.has(id)).map((id) => this.boxes.get(id)).sort((a, b) => a.x + a.y - b.x - b.y)[0];
+    if (first) this.viewport.show(first);
   }
 
   /** A node that is there before and after. */

@@ -56,7 +56,7 @@ export function sentence(edge) {
 }
 
 /** What is known of a version's place in the tree, in sentences. */
-export function lead(tree, subject) {
+export function lead(tree, subject, state) {
   const touching = tree.edges.filter((edge) => edge.parent === subject || edge.child === subject);
   const decided = touching.filter((edge) => edge.direction === "decided");
   const parents = decided.filter((edge) => edge.child === subject);
@@ -72,7 +72,8 @@ export function lead(tree, subject) {
   }
   if (open.length === 1) said.push(sentence(open[0]));
   if (open.length > 1) said.push(`${title(subject)} is related to ${open.length} models; which came first is undecided.`);
-  if (touching.length === 0) said.push(`${title(subject)} has no relatives among the known models yet.`);
+  const compared = state === "done" || state === "undecided";
+  if (touching.length === 0) said.push(`${title(subject)} ${compared ? "has no relatives among the known models" : "was not compared with other models"} yet.`);
   else if (said.length === 0) said.push(`${title(subject)} has no parent among the known models.`);
   if (children.length) {
     said.push(children.length === 1 ? "1 known model descends from it directly." : `${children.length} known models descend from it directly.`);
