@@ -1,0 +1,273 @@
+"""The page about the whole registry, in a real browser on a real server; three workspaces hold three registries."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Watch
+from forest_samples import Sample, many_families, register, three_families
+from mlflow_servers import Config, Server, running
+from playwright.sync_api import Browser, Page, expect
+
+from mlflow_mother.server.supervisor import LEASE
+from mlflow_mother.store import Store
+from mlflow_mother.types import Status
+
+HOSTILE = '<img src=x onerror="document.title=1">'
+
+Open = Callable[..., Page]
+
+SCENES = {
+    "families": "",
+    "many": "#workspace=many",
+    "audit": "#view=audit",
+    "conflicts": "#workspace=many&view=audit&verdict=conflict",
+    "family": "#family=models:/tiny-vit/1&node=models:/road-signs/1",
+    "empty": "#workspace=empty",
+    "nothing": "#q=nonesuch",
+}
+
+
+@pytest.fixture(scope="module")
+def registries(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Below a prefix. Its worker stays away: the registries' versions have no weights."""
+    folder = tmp_path_factory.mktemp("forest")
+    database = f"sqlite:///{folder}/mlflow.db"
+    (folder / "mlflow.db").write_bytes(template.read_bytes())
+    register(three_families(), database)
+    register(many_families(200), database, "many")
+    register((), database, "empty")
+    hostile = Sample(f"models:/{HOSTILE}/1", declared=(HOSTILE,), status=Status.FAILED, reason=HOSTILE)
+    register([hostile, Sample(f"models:/{HOSTILE}/2", (hostile.id,))], database, "hostile")
+    with Store.open(database, local=True) as store:
+        assert store.take_lease(LEASE, "tests", 3600)
+    environment = {"MLFLOW_MOTHER_SERVER_WORKER": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with running(Config(prefix="/ml", workspaces=True), folder, database, environment=environment) as served:
+        yield served
+
+
+@pytest.fixture
+def visit(registries: Server, browser: Browser, watch: Watch) -> Iterator[Open]:
+    """Opens the page."""
+    contexts = []
+
+    def open_page(address: str = "", *, scheme: str = "light", width: int = 1280, script: str = "") -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, locale="en-GB", timezone_id="UTC"
+        )
+        contexts.append(context)
+        if script:
+            context.add_init_script(script)
+        context.set_default_timeout(20_000)
+        page = context.new_page()
+        watch.listen(page)
+        page.goto(f"{registries.address}/mother/{address}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def rows(page: Page) -> list[str]:
+    """The names in the list that is shown."""
+    expect(page.locator(".forest-list:visible")).to_have_attribute("aria-busy", "false")
+    return [
+        " ".join(text.split()) for text in page.locator(".forest-list:visible tbody th .forest-name").all_inner_texts()
+    ]
+
+
+def test_families_are_listed_with_their_numbers(visit: Open) -> None:
+    page = visit()
+    assert rows(page) == ["tiny-vit v1", "sentiment v1", "churn v1"]
+    first = page.locator("tbody tr").first
+    expect(first).to_contain_text("4 models: road-signs, road-signs-int8, tiny-vit, tiny-vit-merged")
+    expect(first).to_contain_text("1 conflict")
+    expect(first).to_contain_text("3 finetune")
+    expect(first).to_contain_text("0.88")
+    expect(page.locator(".forest-progress")).to_have_text("15 of 16 versions analysed")
+    expect(page.locator(".forest-sizes")).to_have_text(re.compile("versions.*16.*families.*3.*relatives.*3"))
+
+
+def test_filters_live_in_the_address(visit: Open) -> None:
+    page = visit()
+    page.get_by_role("button", name="conflict").click()
+    assert rows(page) == ["tiny-vit v1", "sentiment v1"]
+    page.get_by_label("Relation").select_option("adapter")
+    assert rows(page) == ["sentiment v1"]
+    assert page.url.endswith("#relation=adapter&verdict=conflict")
+    page.reload()
+    assert rows(page) == ["sentiment v1"]
+    page.go_back()
+    assert rows(page) == ["tiny-vit v1", "sentiment v1"]
+    page.go_back()
+    assert len(rows(page)) == 3
+    page.go_forward()
+    expect(page.get_by_role("button", name="conflict")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_search_waits_for_a_pause_and_finds_versions_without_relatives(visit: Open) -> None:
+    page = visit()
+    assert len(rows(page)) == 3
+    page.keyboard.press("/")
+    page.keyboard.type("anomaly")
+    expect(page.locator(".forest-count:visible")).to_have_text("1 family found")
+    assert rows(page) == ["anomaly-autoencoder v1"]
+    page.keyboard.type("xx")
+    expect(page.get_by_role("heading", name="Nothing matches")).to_be_visible()
+    page.get_by_role("link", name="Clear the filters").click()
+    assert len(rows(page)) == 3
+    expect(page.get_by_label("Search models")).to_have_value("")
+
+
+def test_probabilities_filter_by_a_family_s_weakest_edge(visit: Open) -> None:
+    page = visit("#confidence=below-0.8")
+    assert rows(page) == ["sentiment v1", "churn v1"]
+    page.get_by_label("Probability").select_option("from-0.8")
+    assert rows(page) == ["tiny-vit v1"]
+
+
+def test_the_audit_sorts_both_ways_and_links_into_mlflow(visit: Open, registries: Server) -> None:
+    page = visit()
+    page.get_by_role("link", name="Audit").click()
+    assert rows(page)[:2] == ["road-signs v1", "toxicity v1"]
+    page.get_by_role("button", name="Probability").click()
+    assert rows(page)[:2] == ["toxicity v1", "tiny-vit-merged v1"]
+    expect(page.get_by_role("columnheader", name="Probability")).to_have_attribute("aria-sort", "ascending")
+    page.get_by_role("button", name="Probability").click()
+    expect(page.get_by_role("columnheader", name="Probability")).to_have_attribute("aria-sort", "descending")
+    tab = page.get_by_label("Open toxicity v1 in MLflow").first
+    assert tab.evaluate("link => link.href") == f"{registries.address}/#/models/toxicity/versions/1?tab=lineage"
+
+
+def test_the_audit_is_saved_as_filtered(visit: Open, tmp_path: Path) -> None:
+    page = visit("#workspace=many&view=audit&verdict=undocumented")
+    shown = page.locator(".forest-count:visible").inner_text()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    download.value.save_as(tmp_path / "audit.csv")
+    with (tmp_path / "audit.csv").open(newline="") as file:
+        saved = list(csv.DictReader(file))
+    assert {row["verdict"] for row in saved} == {"undocumented"}
+    assert shown == f"{len(saved)} versions found"
+
+
+def test_long_lists_are_walked_page_by_page(visit: Open) -> None:
+    page = visit("#workspace=many&view=audit&sort=name")
+    first = rows(page)
+    assert len(first) == 50
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator(".forest-range:visible")).to_contain_text(re.compile("51.100 of"))
+    second = rows(page)
+    assert len(second) == 50 and not set(first) & set(second)
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator(".forest-range:visible")).to_contain_text(re.compile("101.150 of"))
+    page.reload()
+    expect(page.locator(".forest-range:visible")).to_contain_text(re.compile("101.150 of"))
+    page.get_by_role("button", name="Previous").click()
+    assert rows(page) == second
+    page.get_by_role("button", name="Previous").click()
+    assert rows(page) == first
+    page.go_back()
+    assert rows(page) == second
+
+
+def test_an_empty_registry_says_how_to_begin(visit: Open) -> None:
+    page = visit("#workspace=empty")
+    expect(page.get_by_role("heading", name="No model versions yet")).to_be_visible()
+    expect(page.get_by_text("mlflow.register_model")).to_be_visible()
+    expect(page.get_by_label("Search models")).to_be_hidden()
+
+
+def test_the_workspace_in_use_in_mlflow_is_shown(visit: Open) -> None:
+    page = visit(script="localStorage.setItem('mlflow.activeWorkspace', 'hostile')")
+    assert rows(page) == [f"{HOSTILE} v1"]
+
+
+def test_text_from_the_registry_stays_text(visit: Open) -> None:
+    for view in ("view=families&alone=1", "view=audit"):
+        page = visit(f"#workspace=hostile&{view}")
+        assert f"{HOSTILE} v1" in rows(page)
+        assert page.locator("#forest img").count() == 0
+        assert page.title() != "1"
+
+
+def test_errors_say_what_to_do(visit: Open, watch: Watch) -> None:
+    watch.expected.add(400)
+    page = visit("#sort=nonsense")
+    expect(page.get_by_role("heading", name="This link does not work")).to_be_visible()
+    page.context.set_offline(True)
+    page.evaluate("location.hash = '#view=audit'")
+    expect(page.get_by_role("heading", name="The server cannot be reached")).to_be_visible()
+    assert [error for error in watch.errors if "ERR_INTERNET_DISCONNECTED" not in error] == []
+    watch.errors.clear()
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Try again").click()
+    assert len(rows(page)) == 16
+
+
+def test_a_family_opens_its_tree_and_gives_the_list_back(visit: Open) -> None:
+    page = visit("#verdict=conflict")
+    rows(page)
+    page.locator("tbody tr").nth(1).get_by_role("link", name="sentiment v1", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("sentiment v1")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    expect(page.locator(".mother-tree-frame .node")).to_have_count(4)
+    page.locator(".mother-tree-frame .node.conflict").click()
+    expect(page.locator(".mother-panel h3")).to_have_text("toxicity v1")
+    assert page.url.endswith("#family=models%3A%2Fsentiment%2F1&node=models%3A%2Ftoxicity%2F1&verdict=conflict")
+    page.reload()
+    expect(page.locator(".mother-panel h3")).to_have_text("toxicity v1")
+    page.get_by_role("link", name="Model lineage").click()
+    assert rows(page) == ["tiny-vit v1", "sentiment v1"]
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("sentiment v1")
+
+
+def test_a_click_anywhere_on_a_family_opens_it_and_back_leads_the_keyboard_to_it(visit: Open) -> None:
+    page = visit()
+    rows(page)
+    page.get_by_text("2 models: sentiment, toxicity").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("sentiment v1")
+    page.go_back()
+    expect(page.get_by_role("link", name="sentiment v1", exact=True)).to_be_focused()
+
+
+def test_a_family_that_is_not_there_says_so(visit: Open, watch: Watch) -> None:
+    watch.expected.add(404)
+    page = visit("#family=models:/nobody/7")
+    expect(page.get_by_text("Not in the registry")).to_be_visible()
+    page.evaluate("location.hash = '#family=nonsense'")
+    expect(page.get_by_role("heading", name="This link does not work")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "system", "dark"), [("true", "light", True), ("false", "dark", False), ("", "dark", True)]
+)
+def test_colours_follow_mlflow_and_then_the_system(visit: Open, chosen: str, system: str, dark: bool) -> None:
+    script = f"localStorage.setItem('_mlflow_dark_mode_toggle_enabled', '{chosen}')" if chosen else ""
+    page = visit(scheme=system, script=script)
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == ("rgb(17, 23, 28)" if dark else "rgb(255, 255, 255)")
+
+
+@pytest.mark.parametrize("address", ["", "#view=audit"])
+def test_a_narrow_window_never_scrolls_sideways(visit: Open, address: str) -> None:
+    page = visit(address, width=380)
+    assert rows(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("name", "address"), SCENES.items())
+def test_the_page_is_drawn(visit: Open, pictures: Path, name: str, address: str, scheme: str) -> None:
+    page = visit(address, scheme=scheme)
+    page.wait_for_load_state("networkidle")
+    file = pictures / f"forest-{name}-{scheme}.png"
+    page.screenshot(path=file, animations="disabled")
+    assert file.stat().st_size > 10_000
