@@ -75,8 +75,9 @@ def list_versions(registry: Registry, model: str | None = None) -> Iterator[Regi
     Raises:
         RegistryError: The registry cannot be read.
     """
-    quote = '"' if model and "'" in model else "'"
-    filter_string = f"name = {quote}{model}{quote}" if model else None
+    # MLflow's filters know no way to write a text with both kinds of quotes.
+    quote = next((quote for quote in "'\"" if model and quote not in model), None)
+    filter_string = f"name = {quote}{model}{quote}" if quote else None
     token, seen, models = None, set[ModelVersionRef](), dict[str, RegisteredModel]()
     while True:
         with mlflow_errors(f"The versions of {model or 'the registry'} could not be listed"):
@@ -85,7 +86,7 @@ def list_versions(registry: Registry, model: str | None = None) -> Iterator[Regi
             )
         for version in page:
             ref = registry.ref(version.name, version.version)
-            if ref in seen or is_prompt(version.tags):
+            if ref in seen or is_prompt(version.tags) or (model and ref.name != model):
                 continue
             seen.add(ref)
             if ref.name not in models:

@@ -60,17 +60,17 @@ class Asking:
     def service(self) -> Service:
         return self.services.of(None)
 
-    def raw(self, path: str, **query: object) -> TestResponse:
+    def raw(self, path: str, /, **query: object) -> TestResponse:
         return self.client.get(f"{ROOT}/{path}", query_string={k: v for k, v in query.items() if v is not None})
 
-    def get(self, path: str, status: int = 200, **query: object) -> Any:
+    def get(self, path: str, status: int = 200, /, **query: object) -> Any:
         """The JSON answer, which has this status."""
         response = self.raw(path, **query)
         assert response.status_code == status, response.get_data(as_text=True)
         assert response.headers["Cache-Control"] == "no-store"
         return response.get_json()
 
-    def post(self, path: str, status: int = 200, **body: object) -> Any:
+    def post(self, path: str, status: int = 200, /, **body: object) -> Any:
         """The JSON answer to a JSON body, which has this status."""
         response = self.client.post(f"{ROOT}/{path}", json=body)
         assert response.status_code == status, response.get_data(as_text=True)
@@ -88,5 +88,6 @@ def asking(database: str, monkeypatch: Any, access: Access | None = None) -> Ask
     monkeypatch.setenv(environment.BACKEND_STORE, database)
     monkeypatch.delenv(environment.REGISTRY_STORE, raising=False)
     app, services = Flask("mlflow"), Services()
+    services.of(None)  # so that nothing looks at the variables later
     api.register(app, services, access or OpenAccess())
     return Asking(app.test_client(), services)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from http import HTTPStatus
 
+from mlflow_mother.errors import RegistryError
 from mlflow_mother.registry.connection import NotFoundError
 from mlflow_mother.registry.versions import RegisteredModel, RegisteredVersion, get_model, get_version, is_prompt
 from mlflow_mother.server.access import Access
@@ -88,12 +89,22 @@ class Caller:
     def find_model(self, name: str) -> RegisteredModel | None:
         """A registered model as the registry has it; None when it has none of that name, or a prompt."""
         if name not in self._models:
-            try:
-                found: RegisteredModel | None = get_model(self.service.registry, name)
-            except NotFoundError:
-                found = None
+            found = self._looked_up(name)
             self._models[name] = None if found is None or is_prompt(found.tags) else found
         return self._models[name]
+
+    def _looked_up(self, name: str) -> RegisteredModel | None:
+        if "\x00" in name:  # PostgreSQL does not take it
+            return None
+        try:
+            return get_model(self.service.registry, name)
+        except NotFoundError:
+            return None
+        except RegistryError as error:
+            # MLflow does not look for names that it would not take.
+            if getattr(error.__cause__, "error_code", None) == "INVALID_PARAMETER_VALUE":
+                return None
+            raise
 
     def version(self, name: str, version: str) -> RegisteredVersion:
         """A version that the user may see.
