@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from forest_samples import Sample, many_families, register, three_families
 from mlflow_servers import Config, Server, running
 from playwright.sync_api import Browser, Page, expect
 
+from mlflow_mother.registry.identity import OWN
 from mlflow_mother.server.supervisor import LEASE
 from mlflow_mother.store import Store
 from mlflow_mother.types import Status
@@ -42,6 +44,7 @@ def registries(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     register(many_families(200), database, "many")
     register((), database, "empty")
     hostile = Sample(f"models:/{HOSTILE}/1", declared=(HOSTILE,), status=Status.FAILED, reason=HOSTILE)
+    register([Sample("models:/newcomer/1", status=Status.PENDING)], database, "live")
     register([hostile, Sample(f"models:/{HOSTILE}/2", (hostile.id,))], database, "hostile")
     with Store.open(database, local=True) as store:
         assert store.take_lease(LEASE, "tests", 3600)
@@ -210,6 +213,34 @@ def test_errors_say_what_to_do(visit: Open, watch: Watch) -> None:
     assert len(rows(page)) == 16
 
 
+@pytest.mark.parametrize(
+    ("status", "heading"),
+    [(401, "You are not signed in"), (403, "You may not see this"), (503, "Mother cannot answer now")],
+)
+def test_refusals_are_told_apart(visit: Open, watch: Watch, status: int, heading: str) -> None:
+    watch.expected.add(status)
+    page = visit()
+    answer = json.dumps({"error_code": "SOME_CODE", "message": "The server's own words."})
+    page.route("**/mlflow-mother/audit?*", lambda route: route.fulfill(status=status, body=answer))
+    page.get_by_role("link", name="Audit").click()
+    expect(page.get_by_role("heading", name=heading)).to_be_visible()
+    expect(page.get_by_text("The server's own words.")).to_be_visible()
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    assert len(rows(page)) == 16
+
+
+def test_the_page_follows_the_worker(visit: Open, registries: Server) -> None:
+    page = visit("#workspace=live&alone=1")
+    expect(page.locator(".forest-progress")).to_have_text("0 of 1 version analysed")
+    expect(page.locator("tbody tr")).to_contain_text("1 pending")
+    with Store.open(registries.database, local=True) as store:
+        (claim,) = store.claim("tests", 60, registry=f"{OWN}#live")
+        assert store.finish(claim, Status.DONE)
+    expect(page.locator(".forest-progress")).to_have_text("All versions are analysed", timeout=15_000)
+    expect(page.locator("tbody tr")).not_to_contain_text("pending")
+
+
 def test_a_family_opens_its_tree_and_gives_the_list_back(visit: Open) -> None:
     page = visit("#verdict=conflict")
     rows(page)
@@ -256,10 +287,10 @@ def test_colours_follow_mlflow_and_then_the_system(visit: Open, chosen: str, sys
     assert background == ("rgb(17, 23, 28)" if dark else "rgb(255, 255, 255)")
 
 
-@pytest.mark.parametrize("address", ["", "#view=audit"])
+@pytest.mark.parametrize("address", ["", "#view=audit", "#family=models:/tiny-vit/1"])
 def test_a_narrow_window_never_scrolls_sideways(visit: Open, address: str) -> None:
     page = visit(address, width=380)
-    assert rows(page)
+    expect(page.locator(".forest-list tbody tr, .mother-tree-frame .node").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 380
 
 
