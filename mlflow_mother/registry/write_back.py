@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlflow_mother.registry.artifacts import OWN_FOLDER, Repository, open_repository
 from mlflow_mother.registry.connection import NotFoundError, Registry, mlflow_errors
@@ -55,14 +56,7 @@ class Place:
 
     def sizes(self) -> Mapping[str, int]:
         """Length in bytes of the files that are there, by name."""
-        with mlflow_errors(f"The artifacts under {self.folder!r} could not be listed"):
-            try:
-                listed = self.repository.list_artifacts(self.folder)
-            except Exception as error:
-                if _is_missing(error):
-                    return {}
-                raise
-        return {item.path.rpartition("/")[2]: item.file_size or 0 for item in listed if not item.is_dir}
+        return {i.path.rpartition("/")[2]: i.file_size or 0 for i in self._listed(self.folder) if not i.is_dir}
 
     def read(self, name: str) -> bytes:
         """One file's content."""
@@ -76,9 +70,26 @@ class Place:
 
     def delete(self) -> None:
         """Deletes the folder; there being none is fine."""
-        with mlflow_errors(f"The artifacts under {self.folder!r} could not be deleted"):
-            if self.sizes():
-                self.repository.delete_artifacts(self.folder)
+        self._delete(self.folder)
+
+    def delete_all(self) -> None:
+        """Deletes the folders of all versions of this model or run: also of those since renamed or deleted."""
+        self._delete(OWN_FOLDER)
+
+    def _delete(self, folder: str) -> None:
+        if self._listed(folder):
+            with mlflow_errors(f"The artifacts under {folder!r} could not be deleted"):
+                self.repository.delete_artifacts(folder)
+
+    def _listed(self, folder: str) -> list[Any]:
+        """What is in a folder; nothing when there is none."""
+        with mlflow_errors(f"The artifacts under {folder!r} could not be listed"):
+            try:
+                return list(self.repository.list_artifacts(folder))
+            except Exception as error:
+                if _is_missing(error):
+                    return []
+                raise
 
 
 def place_of(registry: Registry, version: RegisteredVersion) -> Place | None:

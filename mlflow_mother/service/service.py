@@ -252,7 +252,7 @@ class Service:
         try:
             place = place_of(self.registry, version)
             if place is not None:
-                place.delete()
+                place.delete_all()
             remove_tags(self.registry, version)
         except (ForbiddenError, NotFoundError) as error:
             log.warning("Mother leaves what it wrote of %s: %s", version.ref.uri, error)

@@ -106,9 +106,15 @@ class Team:
     def client(self) -> MlflowClient:
         return MlflowClient(self.server.address, self.server.address)
 
+    @cached_property
+    def _experiment(self) -> str:
+        # Not the default one: that of the copied database keeps its artifacts in a local folder.
+        found = self.client.get_experiment_by_name("team")
+        return found.experiment_id if found else self.client.create_experiment("team")
+
     def register(self, name: str, weights: Weights, count: int = 1) -> list[str]:
         """Registers one model, several times if wanted; ``models:/name/version`` each."""
-        run = self.client.create_run("0")
+        run = self.client.create_run(self._experiment)
         self.client.log_artifacts(run.info.run_id, str(write_model(self.folder / run.info.run_id, weights)), "model")
         if not self.client.search_registered_models(f"name = '{name}'"):
             self.client.create_registered_model(name)
