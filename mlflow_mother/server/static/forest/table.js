@@ -28,12 +28,13 @@ export class Table {
     this.id = id;
     this.onSort = onSort;
     this.heads = columns.map((column) => this.#head(column));
-    this.body = el("tbody");
+    // In narrow windows rows are blocks, and only the roles still say that this is a table.
+    this.body = el("tbody", { role: "rowgroup" });
     this.element = el(
       "table",
-      { class: `forest-table ${name}` },
+      { class: `forest-table ${name}`, role: "table" },
       el("caption", { class: "forest-unseen" }, caption),
-      el("thead", {}, el("tr", {}, ...this.heads)),
+      el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...this.heads)),
       this.body,
     );
     if (opens) this.body.addEventListener("click", follow);
@@ -66,23 +67,24 @@ export class Table {
   }
 
   #head(column) {
-    if (!column.sort) return el("th", { scope: "col", class: column.name }, column.label);
+    const properties = { scope: "col", role: "columnheader", class: column.name };
+    if (!column.sort) return el("th", properties, column.label);
     const button = el("button", { type: "button" }, column.label, el("span", { class: "forest-arrow", "aria-hidden": "true" }));
     button.addEventListener("click", () => {
       const { sort, order } = this.sorted;
       if (sort !== column.sort) this.onSort(column.sort, column.first);
       else if (!column.oneWay) this.onSort(sort, order === "asc" ? "desc" : "asc");
     });
-    return el("th", { scope: "col", class: column.name, "aria-sort": "none" }, button);
+    return el("th", { ...properties, "aria-sort": "none" }, button);
   }
 
   #row(row) {
     const cells = this.columns.map((column, i) => {
       const content = column.cell(row);
       const properties = { class: content.length ? column.name : `${column.name} forest-blank`, "data-label": column.label };
-      return i === 0 ? el("th", { scope: "row", ...properties }, ...content) : el("td", properties, ...content);
+      return i === 0 ? el("th", { scope: "row", role: "rowheader", ...properties }, ...content) : el("td", { role: "cell", ...properties }, ...content);
     });
-    const element = el("tr", {}, ...cells);
+    const element = el("tr", { role: "row" }, ...cells);
     element.dataset.id = this.id(row);
     return element;
   }
