@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import traceback
 from typing import Any
 
 from flask import Flask
@@ -72,9 +73,21 @@ def _mount(app: Flask, access: Access) -> None:
     access.admit((path, "GET") for path in _paths(app) - before)
     if services.settings.enabled and services.settings.server_worker:
         supervisor = Supervisor(services)
-        supervisor.ensure_running()
-        # A process that was forked with the application in it gets its thread with its first request.
-        app.before_request(supervisor.ensure_running)
+        if _will_fork():
+            os.register_at_fork(after_in_child=supervisor.start)
+        else:
+            supervisor.start()
+
+
+def _will_fork() -> bool:
+    """Whether gunicorn loads the application before it has workers (``--preload``).
+
+    Nothing may touch a database then: SQLite's locks and every connection would break in the workers.
+    """
+    if os.environ.get(environment.INTERFACE) != "gunicorn":
+        return False
+    modules = {frame.f_globals.get("__name__") for frame, _ in traceback.walk_stack(None)}
+    return "gunicorn.workers.base" not in modules
 
 
 def _paths(app: Flask) -> set[str]:

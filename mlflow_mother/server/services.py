@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from functools import partial
 
@@ -28,10 +27,6 @@ class Services:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or load_settings()
-        self._begin()
-
-    def _begin(self) -> None:
-        self._process = os.getpid()
         self._by_workspace: dict[str | None, Service] = {}
         self._store: Store | None = None
         self._opening = threading.Lock()
@@ -50,7 +45,6 @@ class Services:
         Raises:
             StoreError: Mother's tables cannot be used.
         """
-        self._after_fork()
         if workspace not in self._by_workspace:
             service = Service(
                 self._registry(workspace), settings=self.settings, store=self.store, lease_seconds=CLAIM_SECONDS
@@ -66,16 +60,10 @@ class Services:
             SchemaOutdatedError: A newer release has been here.
             StoreError: The database cannot be reached.
         """
-        self._after_fork()
         with self._opening:
             if self._store is None:
                 self._store = self._open()
             return self._store
-
-    def _after_fork(self) -> None:
-        """Begins anew in a forked process: a thread that it does not have may hold the lock, and the connections."""
-        if self._process != os.getpid():
-            self._begin()
 
     def _open(self) -> Store:
         address = self._registry(None).store

@@ -50,7 +50,6 @@ class Supervisor:
         self._services = services
         self._arguments = arguments
         self._owner = ""
-        self._process = 0
         self._worker: subprocess.Popen[bytes] | None = None
         self._leaving: list[subprocess.Popen[bytes]] = []
         self._started_at = 0.0
@@ -59,17 +58,13 @@ class Supervisor:
         self._said = ""
         self._stopped = threading.Event()
 
-    def ensure_running(self) -> None:
-        """Starts the thread, unless this process has it: a fork of a process that had it does not."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self._forget_worker()
-            threading.Thread(target=self.run, name="mother-supervisor", daemon=True).start()
-            atexit.register(self.stop)
+    def start(self) -> None:
+        """Starts the thread, for as long as this process lives."""
+        threading.Thread(target=self.run, name="mother-supervisor", daemon=True).start()
+        atexit.register(self.stop)
 
     def run(self) -> None:
         """Supervises until it is stopped."""
-        self._process = os.getpid()
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
         while not self._stopped.is_set():
             try:
@@ -83,8 +78,6 @@ class Supervisor:
 
     def stop(self) -> None:
         """Ends the worker and gives the lease back; for the process's end."""
-        if self._process != os.getpid() or self._stopped.is_set():
-            return
         self._stopped.set()
         if self._worker is None:
             return
