@@ -185,7 +185,8 @@ def running(
     command += ["--workers", str(config.workers), "--backend-store-uri", database]
     named = ("mother-basic-auth" if config.auth else "mother") if app is None else app
     command += ["--app-name", named] if named else []
-    command += ["--gunicorn-opts", "--log-level warning"] if config.interface == "gunicorn" else []
+    if config.interface == "gunicorn":
+        command += ["--gunicorn-opts", "--log-level warning" + " --preload" * (config.workers > 1)]
     command += ["--static-prefix", config.prefix] if config.prefix else []
     command += ["--enable-workspaces"] if config.workspaces else []
     command += {

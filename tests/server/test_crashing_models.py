@@ -25,6 +25,15 @@ def killed(store: Store, uri: str, times: int) -> None:
         assert store.claim("killed", 0.0, refs=[ref])
 
 
+def test_a_worker_that_has_grown_too_large_makes_way_for_another(
+    database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(environment.BACKEND_STORE, database("sqlite"))
+    stop = threading.Event()
+    ServerWorker(Services(Settings().model_copy(update={"worker_memory": 1})), stop, lambda *_: None).run()
+    assert stop.is_set()
+
+
 def test_versions_that_cost_workers_their_life(
     tmp_path: Path, database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
