@@ -40,7 +40,7 @@ class PostgresServer:
             "-c",
             "fsync=off",
             "-c",
-            "max_connections=60",
+            "max_connections=200",
         )
         deadline = time.monotonic() + 60
         while subprocess.run([self.programs / "pg_isready", "-q", "-h", folder], check=False).returncode:

@@ -32,28 +32,37 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a client is to do.
+class Block:
+    """Models to register one after the other.
 
     Attributes:
         address: The server's.
         experiment: Id of the experiment that runs are made in.
-        client: The client's number.
-        way: ``rest`` or ``python``.
-        numbers: The models to register.
-        folder: Where to report.
-        warmup: How many of them to register before ``go`` is there.
-        own_names: Whether to register under names that no other client uses.
-        persistent: Whether to try failed calls again.
+        numbers: The models.
     """
 
     address: str
     experiment: str
+    numbers: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a client is to do.
+
+    Attributes:
+        client: The client's number.
+        way: ``rest`` or ``python``.
+        folder: Where to report.
+        blocks: What to register. Each but the first waits for :func:`release`.
+        own_names: Whether to register under names that no other client uses.
+        persistent: Whether to try failed calls again.
+    """
+
     client: int
     way: str
-    numbers: Sequence[int]
     folder: str
-    warmup: int = 0
+    blocks: Sequence[Block]
     own_names: bool = False
     persistent: bool = True
 
@@ -141,40 +150,51 @@ def source_number(source: str) -> int:
 
 def work(task: Task) -> None:
     """Registers everything; the acknowledged versions are in ``client-<n>.jsonl`` then."""
-    way: Way = (Rest if task.way == "rest" else Python)(task.address, task.experiment)
-    folder, failures = Path(task.folder), 0
+    folder = Path(task.folder)
+    with (folder / f"client-{task.client}.jsonl").open("a", buffering=1) as report:
+        for place, block in enumerate(task.blocks):
+            while place and not (folder / f"go-{place}").exists():
+                time.sleep(0.02)
+            way: Way = (Rest if task.way == "rest" else Python)(block.address, block.experiment)
+            for number in block.numbers:
+                report.write(json.dumps({"block": place, **_registered(task, way, number)}) + "\n")
+            (folder / f"done-{place}-{task.client}").touch()
+
+
+def _registered(task: Task, way: Way, number: int) -> dict[str, Any]:
+    """Registers a model; which version it became, and how long the call took that was answered."""
+    failures = 0
 
     def persist(call: Callable[[], _T]) -> tuple[_T, float]:
-        """A call's answer, and how long the one took that was answered."""
         nonlocal failures
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             began = time.monotonic()
             try:
-                answer = call()
+                return call(), time.monotonic() - began
             except Exception:
                 failures += 1
                 if not task.persistent or time.monotonic() > deadline:
                     raise
                 time.sleep(PAUSE_SECONDS)
-            else:
-                return answer, time.monotonic() - began
 
-    with (folder / f"client-{task.client}.jsonl").open("a", buffering=1) as report:
-        for done, number in enumerate(task.numbers):
-            if task.warmup and done == task.warmup:
-                (folder / f"warm-{task.client}").touch()
-                while not (folder / "go").exists():
-                    time.sleep(0.05)
-            (run, address), _ = persist(way.create_run)
-            with tempfile.TemporaryDirectory() as files:
-                model = write(number, Path(files) / "model")
-                persist(lambda: way.upload(run, address, model, f"m{number}"))  # noqa: B023
-            name = name_of(task, number)
-            version, seconds = persist(lambda: way.register(name, f"{address}/m{number}", run))  # noqa: B023
-            line = {"number": number, "uri": f"models:/{name}/{version}", "seconds": seconds, "failures": failures}
-            report.write(json.dumps({**line, "warm": done >= task.warmup}) + "\n")
-            failures = 0
+    (run, address), _ = persist(way.create_run)
+    with tempfile.TemporaryDirectory() as files:
+        model = write(number, Path(files) / "model")
+        persist(lambda: way.upload(run, address, model, f"m{number}"))
+    name = name_of(task, number)
+    version, seconds = persist(lambda: way.register(name, f"{address}/m{number}", run))
+    return {"number": number, "uri": f"models:/{name}/{version}", "seconds": seconds, "failures": failures}
+
+
+def release(folder: Path, block: int) -> None:
+    """Lets the clients go on to a block."""
+    (folder / f"go-{block}").touch()
+
+
+def finished(folder: Path, block: int) -> int:
+    """How many clients are through with a block."""
+    return len(list(folder.glob(f"done-{block}-*")))
 
 
 @contextmanager
@@ -210,4 +230,5 @@ def reported(folder: Path) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    work(Task(**json.loads(sys.argv[1])))
+    said = json.loads(sys.argv[1])
+    work(Task(**{**said, "blocks": [Block(**block) for block in said["blocks"]]}))

@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
-from benchmarks.server_load.clients import Rest, Task, reported, source_number, started
+from benchmarks.server_load.clients import Block, Rest, Task, reported, source_number, started
 from benchmarks.server_load.models import SHAPES, parent
 from benchmarks.server_load.surroundings import Config, Databases, Server, running
 
@@ -146,10 +146,8 @@ def measure(
         experiment = owner.create_experiment("load")
         for family in range(len(SHAPES)):
             owner.create_model(f"family-{family}")
-        tasks = [
-            Task(server.address, experiment, n, ("python", "rest")[n % 2], numbers[n::clients], str(reports))
-            for n in range(clients)
-        ]
+        shares = [Block(server.address, experiment, numbers[n::clients]) for n in range(clients)]
+        tasks = [Task(n, ("python", "rest")[n % 2], str(reports), [share]) for n, share in enumerate(shares)]
         run = Run(server, reports, versions)
         try:
             seconds = run.register(tasks, kills)
@@ -191,7 +189,8 @@ def _found(run: Run, folder: Path) -> dict[str, Any]:
 _HELD = "SELECT name, version, source FROM model_versions"
 _TAGS = "SELECT name, version, key, value FROM model_version_tags WHERE key LIKE 'mother.%'"
 _RESULTS = (
-    "SELECT v.id, sum(CASE WHEN i.number = v.inference THEN 1 ELSE 0 END), sum(CASE WHEN i.reason = '' THEN 1 ELSE 0 END)"
+    "SELECT v.id, sum(CASE WHEN i.number = v.inference THEN 1 ELSE 0 END),"
+    " sum(CASE WHEN i.reason = '' THEN 1 ELSE 0 END)"
     " FROM mother_versions v LEFT JOIN mother_inferences i ON i.version_id = v.id GROUP BY v.id"
 )
 """Of every version: its current results, and how many were made for its own sake and not for a relative's."""

@@ -1,8 +1,11 @@
-"""How long a registration takes with Mother and without, in alternating runs on fresh databases.
+"""How long a registration takes with Mother and without: two servers, timed in turns.
 
-Only the client's call that registers is timed; making the run and sending the files is not. Every client registers
-some versions first, so that no process of the server answers for the first time, and with Mother these are analysed
-before the clock runs: her worker is up then, and works on what is being timed while it is timed.
+Both have fresh databases, which grow alike. Clients register a block of versions with the one, then a block of the
+same models with the other, and so on; the order changes from pair to pair. So what else the machine does meanwhile
+falls on both. A block without Mother begins when she has done all that the blocks before have given her to do: her
+worker works on what is being timed, while it is timed. Only the client's call that registers is timed; making the run
+and sending the files is not. A block for each server comes first and does not count, so that no process answers for
+the first time.
 """
 
 from __future__ import annotations
@@ -10,73 +13,96 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.server_load.clients import Rest, Task, name_of, reported, started
-from benchmarks.server_load.surroundings import Config, Databases, Server, running
+from benchmarks.server_load.clients import Block, Rest, Task, finished, name_of, release, reported, started
+from benchmarks.server_load.surroundings import Config, Databases, Server, processor_seconds, running
 
 GOAL = 1.1
-WARMUP = 6
-"""Versions that each client registers before the clock runs."""
-
-READY_SECONDS = 300.0
+READY_SECONDS = 600.0
 DRAWS = 4000
+
 _Times = npt.NDArray[np.float64]
 
 
 def measure(
     folder: Path, databases: Databases, *, config: Config, versions: int, clients: int, pairs: int
 ) -> dict[str, Any]:
-    """Runs in pairs, the order changing from one to the next.
+    """Times blocks in pairs.
 
     Args:
         folder: An empty folder for everything.
         databases: Where servers get theirs from.
-        config: The server.
-        versions: How many registrations are timed in a run.
+        config: Both servers.
+        versions: How many registrations are timed with each server, at least.
         clients: How many processes register, each one version after the other.
-        pairs: Runs with and without Mother.
+        pairs: Blocks with and without Mother.
 
     Returns:
         What was found; ``holds`` says whether the interval reaches the goal.
     """
-    with_mother: list[_Times] = []
-    without: list[_Times] = []
-    loads = []
-    for pair in range(pairs):
-        for mother in ((True, False), (False, True))[pair % 2]:
-            own = folder / f"{pair}-{'with' if mother else 'without'}"
+    share = -(-versions // (clients * pairs))
+    reports = folder / "clients"
+    reports.mkdir()
+    loads, idle, busy = [], 0.0, 0.0
+    with ExitStack() as stack:
+        servers = []
+        for app in ("mother", ""):
+            own = folder / (app or "plain")
             own.mkdir()
+            off = {} if app else {"MLFLOW_MOTHER_ENABLED": "false"}
+            servers.append(stack.enter_context(running(config, own, databases.fresh(own), app=app, environment=off)))
+        order = [0, 1] + [server for pair in range(pairs) for server in ((0, 1), (1, 0))[pair % 2]]
+        tasks = _tasks(servers, order, share, clients, reports)
+        processes = stack.enter_context(started(tasks))
+        for block, which in enumerate(order):
             loads.append(round(os.getloadavg()[0], 1))
-            times = _run(own, databases.fresh(own), config, versions, clients, mother)
-            (with_mother if mother else without).append(times)
+            before = processor_seconds(servers[0])
+            if block:
+                release(reports, block)
+            _wait(lambda block=block: finished(reports, block) == clients, processes)
+            if which == 0:
+                _wait(
+                    lambda block=block: _is_idle(servers[0], clients * share * (order[: block + 1].count(0))), processes
+                )
+                busy += processor_seconds(servers[0]) - before
+            else:
+                idle += processor_seconds(servers[0]) - before
+    lines = reported(reports)
+    times = [np.array([line["seconds"] for line in lines if line["block"] == block]) for block in range(len(order))]
+    with_mother = [times[block] for block in range(2, len(order)) if order[block] == 0]
+    without = [times[block] for block in range(2, len(order)) if order[block] == 1]
     ratios = {q: bootstrap(with_mother, without, q) for q in (50, 95)}
     return {
         "server": str(config),
         "clients": clients,
-        "registrations a run": len(without[0]),
-        "load before each run": loads,
-        "without, p50 and p95 in ms": [_ms(times) for times in without],
-        "with, p50 and p95 in ms": [_ms(times) for times in with_mother],
+        "pairs": pairs,
+        "registrations with each": int(sum(map(len, without))),
+        "load before each block": loads,
+        "without, p50 and p95 in ms": _ms(without),
+        "with, p50 and p95 in ms": _ms(with_mother),
         "ratio of p50, with 95 % interval": ratios[50],
         "ratio of p95, with 95 % interval": ratios[95],
+        "processor seconds of Mother's server in her blocks": round(busy, 1),
+        "processor seconds of Mother's server in the others": round(idle, 1),
         "goal": GOAL,
         "holds": ratios[95][1] <= GOAL,
     }
 
 
 def bootstrap(new: Sequence[_Times], old: Sequence[_Times], percentile: float, seed: int = 0) -> list[float]:
-    """The ratio of two percentiles, geometric mean over pairs of runs, and its 95 % interval.
+    """The ratio of two percentiles, geometric mean over pairs of blocks, and its 95 % interval.
 
-    Pairs are drawn with replacement, and registrations within the runs drawn.
+    Pairs are drawn with replacement, and registrations within the blocks drawn.
 
     Args:
-        new: Seconds, run by run.
-        old: Those of the other runs of the pairs.
+        new: Seconds, block by block.
+        old: Those of the other blocks of the pairs.
         percentile: Which one.
         seed: Of the draws.
 
@@ -88,53 +114,45 @@ def bootstrap(new: Sequence[_Times], old: Sequence[_Times], percentile: float, s
     def drawn(times: _Times) -> float:
         return float(np.percentile(random.choice(times, len(times)), percentile))
 
-    draws = [
-        np.mean(
-            [np.log(drawn(a) / drawn(b)) for a, b in (pairs[i] for i in random.integers(len(pairs), size=len(pairs)))]
-        )
-        for _ in range(DRAWS)
-    ]
+    draws = []
+    for _ in range(DRAWS):
+        chosen = [pairs[i] for i in random.integers(len(pairs), size=len(pairs))]
+        draws.append(np.mean([np.log(drawn(a) / drawn(b)) for a, b in chosen]))
     whole = np.mean([np.log(np.percentile(a, percentile) / np.percentile(b, percentile)) for a, b in pairs])
     return [round(float(np.exp(value)), 3) for value in (whole, *np.percentile(draws, (2.5, 97.5)))]
 
 
-def _run(folder: Path, database: str, config: Config, versions: int, clients: int, mother: bool) -> _Times:
-    """Seconds of every registration of one run."""
-    share = WARMUP + versions // clients
-    tasks: list[Task] = []
-    environment = {} if mother else {"MLFLOW_MOTHER_ENABLED": "false"}
-    with running(config, folder, database, app="mother" if mother else "", environment=environment) as server:
-        owner = Rest(server.address)
-        experiment = owner.create_experiment("load")
-        for client in range(clients):
-            numbers = range(client, share * clients, clients)
-            tasks.append(
-                Task(server.address, experiment, client, "rest", numbers, str(folder), WARMUP, True, persistent=False)
-            )
-        for name in sorted({name_of(task, number) for task in tasks for number in task.numbers}):
+def _tasks(servers: Sequence[Server], order: Sequence[int], share: int, clients: int, reports: Path) -> list[Task]:
+    """Every client's blocks; a client has names of its own, whose versions nobody else numbers."""
+    owners = [Rest(server.address) for server in servers]
+    experiments = [owner.create_experiment("load") for owner in owners]
+    tasks = []
+    for client in range(clients):
+        blocks, done = [], [0, 0]
+        for which in order:
+            numbers = range(done[which] * clients + client, (done[which] + share) * clients, clients)
+            done[which] += share
+            blocks.append(Block(servers[which].address, experiments[which], list(numbers)))
+        tasks.append(Task(client, "rest", str(reports), blocks, own_names=True, persistent=False))
+    for name in sorted({name_of(task, number) for task in tasks for block in task.blocks for number in block.numbers}):
+        for owner in owners:
             owner.create_model(name)
-        with started(tasks) as processes:
-            _wait(folder, clients, server, mother)
-            (folder / "go").touch()
-            codes = [process.wait(READY_SECONDS) for process in processes]
-    assert not any(codes), f"clients ended with {codes}: see {folder}"
-    return np.array([line["seconds"] for line in reported(folder) if line["warm"]])
+    return tasks
 
 
-def _wait(folder: Path, clients: int, server: Server, mother: bool) -> None:
-    """Waits until all clients are warm, and Mother has done what they have registered."""
+def _wait(true: Any, processes: Sequence[Any]) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    while len(list(folder.glob("warm-*"))) < clients or (mother and not _is_idle(server, clients * WARMUP)):
-        assert time.monotonic() < deadline, f"not ready: see {folder}"
-        time.sleep(0.2)
+    while not true():
+        failed = [process.returncode for process in processes if process.poll()]
+        assert not failed and time.monotonic() < deadline, f"clients ended with {failed}, or too slow"
+        time.sleep(0.1)
 
 
 def _is_idle(server: Server, versions: int) -> bool:
-    (known,), (waiting,) = server.query(
-        "SELECT count(*) FROM mother_versions UNION ALL SELECT count(*) FROM mother_work"
-    )
+    (known,) = server.query("SELECT count(*) FROM mother_versions")[0]
+    (waiting,) = server.query("SELECT count(*) FROM mother_work")[0]
     return known == versions and not waiting
 
 
-def _ms(times: _Times) -> list[float]:
-    return [round(float(np.percentile(times, q)) * 1000, 1) for q in (50, 95)]
+def _ms(blocks: Sequence[_Times]) -> list[float]:
+    return [round(float(np.percentile(np.concatenate(blocks), q)) * 1000, 1) for q in (50, 95)]

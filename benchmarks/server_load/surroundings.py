@@ -7,17 +7,17 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _TESTS = Path(__file__).parents[2] / "tests"
 sys.path[:0] = [str(_TESTS), str(_TESTS / "server"), str(_TESTS / "registry")]
 
-from mlflow_servers import Config, Server, running  # noqa: E402
+from mlflow_servers import Config, Server, descendants, running  # noqa: E402
 from postgres_server import PostgresServer  # noqa: E402
 from registry_samples import empty_mlflow_database  # noqa: E402
 
-__all__ = ["Config", "Databases", "Server", "databases", "running"]
+__all__ = ["Config", "Databases", "Server", "databases", "processor_seconds", "running"]
 
 
 class Databases:
@@ -63,3 +63,13 @@ def databases(kind: str, folder: Path) -> Iterator[Databases]:
         postgres.stop()
         shutil.rmtree(short)
         short.with_suffix(".log").unlink()
+
+
+def processor_seconds(server: Server) -> float:
+    """What a server's processes have taken of the machine's processors until now, its worker's included."""
+    ticks = 0
+    for process in (server.process.pid, *descendants(server.process.pid)):
+        with suppress(OSError):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
