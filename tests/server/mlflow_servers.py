@@ -223,6 +223,7 @@ def _auth(folder: Path) -> dict[str, str]:
     config.write_text(
         f"[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:///{folder}/users.db\n"
         f"admin_username = {ADMIN}\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        "auth_cache_ttl_seconds = 600\n"  # checking a password takes longer than answering
     )
     return {
         "MLFLOW_AUTH_CONFIG_PATH": str(config),
