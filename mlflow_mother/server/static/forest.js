@@ -38,15 +38,20 @@ const overview = el(
 const header = el("header", { class: "forest-header" }, way, heading, progress.element);
 document.getElementById("forest").append(header, overview, family.element);
 
+const own = workspace();
 let left = { scroll: 0, row: "" };
 
 /** Shows what the address says. */
 function show() {
+  if (workspace() !== own) {
+    location.reload(); // Another registry: nothing of this one stays.
+    return;
+  }
   const state = read();
   const name = state.family ? title(state.family) : NAME;
   if (heading.textContent !== name) heading.textContent = name;
   document.title = `${name} · ${state.family ? NAME : VIEWS[state.view]}`;
-  const models = workspace() ? `../#/models?workspace=${encodeURIComponent(workspace())}` : "../#/models";
+  const models = own ? `../#/models?workspace=${encodeURIComponent(own)}` : "../#/models";
   const steps = [el("a", { href: models }, "Models"), state.family && el("a", { href: after({ family: "", node: "" }) }, NAME)];
   way.replaceChildren(...steps.filter(Boolean));
   if (state.family) open(state);
@@ -111,8 +116,8 @@ async function look() {
   const state = read();
   const changing = worked || progress.busy;
   if (changing && !state.family) await lists[state.view].show({ quiet: true });
-  const counted = changing ? state.view === "families" && !state.family : progress.totals !== null;
-  if (counted) return;
+  const counting = state.view === "families" && !state.family; // The list counts by itself.
+  if (counting || (progress.totals && !changing)) return;
   const forest = await get("forest", { limit: 1 }).catch(() => null);
   if (forest) count(forest.totals);
 }

@@ -191,6 +191,13 @@ def test_the_workspace_in_use_in_mlflow_is_shown(visit: Open) -> None:
     assert rows(page) == [f"{HOSTILE} v1"]
 
 
+def test_another_workspace_in_the_address_is_another_registry(visit: Open) -> None:
+    page = visit()
+    assert len(rows(page)) == 3
+    page.evaluate("location.hash = '#workspace=empty'")
+    expect(page.get_by_role("heading", name="No model versions yet")).to_be_visible()
+
+
 def test_text_from_the_registry_stays_text(visit: Open) -> None:
     for view in ("view=families&alone=1", "view=audit"):
         page = visit(f"#workspace=hostile&{view}")
@@ -295,10 +302,13 @@ def test_a_narrow_window_never_scrolls_sideways(visit: Open, address: str) -> No
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("name", "address"), SCENES.items())
-def test_the_page_is_drawn(visit: Open, pictures: Path, name: str, address: str, scheme: str) -> None:
-    page = visit(address, scheme=scheme)
-    page.wait_for_load_state("networkidle")
-    file = pictures / f"forest-{name}-{scheme}.png"
-    page.screenshot(path=file, animations="disabled")
-    assert file.stat().st_size > 10_000
+def test_every_scene_is_drawn(visit: Open, pictures: Path, scheme: str) -> None:
+    page = visit(scheme=scheme)
+    start = page.url
+    for name, address in SCENES.items():
+        page.goto("about:blank")
+        page.goto(start + address)
+        page.wait_for_load_state("networkidle")
+        file = pictures / f"forest-{name}-{scheme}.png"
+        page.screenshot(path=file, animations="disabled")
+        assert file.stat().st_size > 10_000
