@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+from pydantic.fields import FieldInfo
 
 from mlflow_mother.cli import main
 from mlflow_mother.cli.exit_codes import ExitCode
 from mlflow_mother.hookspecs import MotherSpec
+from mlflow_mother.server.api.routes import ROUTES, Route
 from mlflow_mother.settings import Settings
 
 DOCS = Path(__file__).parent
@@ -45,6 +47,48 @@ def exit_codes() -> str:
     """A table of the exit codes."""
     rows = ["| Status | Meaning |", "| --- | --- |"]
     return "\n".join([*rows, *(f"| {code.value} | {code.meaning} |" for code in ExitCode)])
+
+
+def routes() -> str:
+    """A section for each route of the JSON API: what it does, its parameters, its answer."""
+    return "\n\n".join(map(_route, ROUTES))
+
+
+def _route(route: Route) -> str:
+    parts = [f"## `{route.method} {route.path}`", inspect.cleandoc(route.serve.__doc__ or "")]
+    said = _attributes(route.takes.__doc__ or "")
+    for base in route.takes.__mro__[1:]:
+        said = {**_attributes(base.__doc__ or ""), **said}
+    rows = [f"| `{name}` | {_default(field)} | {said[name]} |" for name, field in route.takes.model_fields.items()]
+    if rows:
+        place = "Parameter" if route.method == "GET" else "Field of the body"
+        parts.append("\n".join([f"| {place} | Default | Meaning |", "| --- | --- | --- |", *rows]))
+    if isinstance(route.answers, tuple):
+        parts.append(f"Answers {route.status.value} with a file: {', '.join(f'`{kind}`' for kind in route.answers)}.")
+        return "\n\n".join(parts)
+    said = _attributes(route.answers.__doc__ or "")
+    rows = [f"| `{name}` | {said[name]} |" for name in route.answers.model_fields]
+    parts.append(f"Answers {route.status.value}:")
+    parts.append("\n".join(["| Field | Meaning |", "| --- | --- |", *rows]))
+    return "\n\n".join(parts)
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    """The attributes that a docstring describes."""
+    _, _, listed = inspect.cleandoc(docstring).partition("Attributes:\n")
+    found: dict[str, str] = {}
+    for line in listed.splitlines():
+        if match := re.fullmatch(r" {4}(\w+): (.*)", line):
+            name, found[match[1]] = match[1], match[2]
+        elif line.strip():
+            found[name] += f" {line.strip()}"
+    return {name: text.replace("``", "`").replace("|", "\\|") for name, text in found.items()}
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    return "" if field.default in (None, "") else f"`{field.default!s}`"
 
 
 def _hook(name: str, hook: Callable[..., object]) -> str:
@@ -101,6 +145,7 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "hooks": ("plugins.md", hooks),
     "commands": ("cli.md", commands),
     "exit codes": ("cli.md", exit_codes),
+    "routes": ("api.md", routes),
 }
 
 

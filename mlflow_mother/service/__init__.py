@@ -11,6 +11,10 @@
 ``watching``       follows a registry on somebody else's server
 ``deliveries``     which webhook deliveries to believe
 ``auditing``       declared parents against inferred ones
+``decisions``      what people say of parents, and what it comes to
+``forest``         a registry in memory, brought up to date by what changes
+``view``           what one person may see of it, as families; ``addresses``: the models that a text names
+``comparing``      two known versions side by side
 ``inline``         what a captured registration runs, within its bound
 =================  ==========================================================================================
 
