@@ -63,7 +63,7 @@ export class Viewport {
     const before = this.#offset();
     const x = (this.frame.scrollLeft + at.x - before.x) / this.scale;
     const y = (this.frame.scrollTop + at.y - before.y) / this.scale;
-    this.#resize(Math.min(MOST, Math.max(LEAST, scale)));
+    this.#resize(Math.min(MOST, Math.max(Math.min(LEAST, this.fitting), scale)));
     const after = this.#offset();
     this.frame.scrollTo(x * this.scale + after.x - at.x, y * this.scale + after.y - at.y);
   }

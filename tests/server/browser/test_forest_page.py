@@ -147,6 +147,16 @@ def test_the_audit_sorts_both_ways_and_links_into_mlflow(visit: Open, registries
     assert tab.evaluate("link => link.href") == f"{registries.address}/#/models/toxicity/versions/1?tab=lineage"
 
 
+def test_one_goes_from_list_to_list_and_keeps_the_filters(visit: Open) -> None:
+    page = visit("#view=audit")
+    page.get_by_role("link", name="Families").click()
+    assert rows(page) == ["tiny-vit v1", "sentiment v1", "churn v1"]
+    page.get_by_role("button", name="undecided").click()
+    assert rows(page) == ["churn v1", "forecast v1", "ocr v1"]
+    page.get_by_role("link", name="Audit").click()
+    assert rows(page) == ["churn v1", "churn v2", "forecast v1", "ocr v1"]
+
+
 def test_the_audit_is_saved_as_filtered(visit: Open, tmp_path: Path) -> None:
     page = visit("#workspace=many&view=audit&verdict=undocumented")
     shown = page.locator(".forest-count:visible").inner_text()

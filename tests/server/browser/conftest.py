@@ -1,0 +1,153 @@
+"""A real server whose registry shows everything, and a real browser that watches itself for errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import mlflow
+import pytest
+from browser_samples import HOSTILE, WORST, everything, giant, states
+from forest_samples import register as write
+from mlflow_servers import Config, Server, client_of, is_done, register, running, wait_until
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from registry_samples import finetuned, network
+
+CHROMIUM = "/usr/bin/chromium"
+SETTLED = ".mother-view:not([hidden], [aria-busy])"
+"""The tab after its first answer."""
+
+Visit = Callable[..., Page]
+
+
+def fill(server: Server, folder: Path) -> None:
+    """Registers a small family as vanilla clients do; the base last."""
+    with client_of(server):
+        client = mlflow.MlflowClient()
+        base = network(0, layers=12)
+        digits = finetuned(base, 1, 0.2)
+        for weights in (base, digits, finetuned(digits, 2, 0.1)):
+            newest = register("digits", weights, folder)
+        client.create_registered_model("empty")
+        client.set_registered_model_alias("digits", "champion", "3")
+        client.transition_model_version_stage("digits", "2", "Production")
+        client.update_registered_model("digits", description=WORST)
+        client.set_model_version_tag("digits", "3", "team", WORST)
+        for name, alias, version in (("speech", "champion", "6"), ("foundation", "base", "1"), ("captions", "live", "4")):
+            client.set_registered_model_alias(name, alias, version)
+        client.update_registered_model(HOSTILE, description=WORST)
+        client.set_registered_model_tag(HOSTILE, "team", WORST)
+        wait_until(lambda: is_done(newest), 60, server)
+
+
+@pytest.fixture(scope="session")
+def site(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a really registered family, and with trees of 30 and 300 nodes."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "mlflow.db").write_bytes(template.read_bytes())
+    database = f"sqlite:///{folder}/mlflow.db"
+    write([*everything(), *giant(), *states()], database)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_MOTHER_ENABLED", "false")
+        patch.setenv("MLFLOW_MOTHER_HOME", str(folder / "client"))
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        with running(Config(), folder, database) as server:
+            fill(server, folder)
+            yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Watch:
+    """What went wrong in a page.
+
+    Attributes:
+        errors: In words.
+        expected: Statuses that Mother's API may answer with in this test.
+    """
+
+    errors: list[str]
+    expected: set[int]
+
+    def listen(self, page: Page) -> None:
+        page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
+        page.on("console", self._console)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        place = message.location.get("url", "")
+        if message.type not in {"error", "warning"}:
+            return
+        if message.text.startswith("Failed to load resource") and "mother" not in place:
+            return  # MLflow asks for what old and plain servers do not have.
+        if "mother" in place and any(f"status of {status}" in message.text for status in self.expected):
+            return
+        self.errors.append(f"{message.type}: {message.text} ({place})")
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    """Fails the test at its end if anything went wrong in its pages."""
+    watch = Watch([], set())
+    yield watch
+    assert watch.errors == []
+
+
+@pytest.fixture
+def visit(site: Server, browser: Browser, watch: Watch) -> Iterator[Visit]:
+    """Opens a page of MLflow's."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(
+        path: str,
+        *,
+        dark: bool = False,
+        width: int = 1400,
+        height: int = 900,
+        server: Server = site,
+        settled: bool = True,
+        **options: object,
+    ) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        context.add_init_script(
+            "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');"
+            "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');"
+            "localStorage.setItem('_mlflow_model_registry_promo_modal_dismissed_v1', 'true');"
+            f"localStorage.setItem('_mlflow_dark_mode_toggle_enabled', '{str(dark).lower()}');"
+            f"localStorage.setItem('databricks-dark-mode-pref', '{'dark' if dark else 'light'}');"
+        )
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        watch.listen(page)
+        page.goto(f"{server.address}/{path}")
+        if settled and "tab=lineage" in path:
+            page.wait_for_selector(SETTLED)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def model(name: str, version: int | None = None, *, lineage: bool = True) -> str:
+    """The address of a model's or a version's page."""
+    place = f"#/models/{quote(name, safe='')}" + (f"/versions/{version}" if version else "")
+    return place + ("?tab=lineage" if lineage else "")
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots go: a temporary folder, or ``MOTHER_SCREENSHOTS``."""
+    folder = Path(os.environ.get("MOTHER_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

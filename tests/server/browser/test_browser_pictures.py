@@ -1,0 +1,34 @@
+"""Pictures of the tab for the UI guide: ``MOTHER_SCREENSHOTS=docs/images/ui`` keeps them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Visit, model
+from playwright.sync_api import Page
+
+SCENES = {
+    "version": model("digits", 2),
+    "model": model("digits"),
+    "alone": model("alone", 1),
+    "empty": model("empty"),
+    "failed": model("broken", 1),
+    "unsupported": model("plain-text", 1),
+    "30": model("speech", 7),
+    "30-model": model("speech"),
+    "300": model("foundation", 12),
+}
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_tab_is_drawn(scene: str, dark: bool, visit: Visit, pictures: Path) -> None:
+    page = visit(SCENES[scene], dark=dark)
+    assert page.locator("body").evaluate("body => body.classList.contains('dark-mode')") is dark
+    save(page, pictures / f"{scene}-{'dark' if dark else 'light'}.png")
+
+
+def save(page: Page, file: Path) -> None:
+    page.screenshot(path=file, animations="disabled")
+    assert file.stat().st_size > 20_000

@@ -1,0 +1,53 @@
+"""A version that is registered while somebody looks: waiting, then its lineage, in place."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from conftest import Visit, model
+from mlflow_servers import API, Server, client_of, register, wait_until
+from playwright.sync_api import expect
+from registry_samples import finetuned, network
+
+
+def test_a_waiting_version_turns_into_its_lineage_without_a_jump(
+    visit: Visit, site: Server, pictures: Path, tmp_path: Path
+) -> None:
+    wait_until(lambda: site.worker() is not None, 60, site)
+    wait_until(lambda: site.get(f"{API}/status")[1]["queue"] == {"waiting": 0, "working": 0}, 60, site)
+    worker = site.worker()
+    assert worker is not None
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        with client_of(site):
+            base = network(7, layers=12)
+            register("late", base, tmp_path)
+            register("late", finetuned(base, 8, 0.2), tmp_path)
+        page = visit(model("late", 2))
+        expect(page.locator(".mother-notice strong")).to_have_text("Waiting to be analysed")
+        page.screenshot(path=pictures / "pending-light.png", animations="disabled")
+        dark = visit(model("late", 2), dark=True)
+        dark.screenshot(path=pictures / "pending-dark.png", animations="disabled")
+        dark.close()
+        before = page.locator(".mother-tabs").bounding_box(), page.locator(".mother-lead").bounding_box()
+        page.locator(".node.current[data-node]").focus()
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    expect(page.locator(".mother-notice")).to_have_count(0, timeout=60_000)
+    expect(page.locator(".mother-lead")).to_contain_text("late v2 is a fine-tune of late v1")
+    expect(page.locator(".node[data-node]")).to_have_count(2)
+    after = page.locator(".mother-tabs").bounding_box(), page.locator(".mother-lead").bounding_box()
+    assert after[0] == before[0]
+    assert before[1] is not None
+    assert after[1] is not None
+    assert after[1]["y"] == before[1]["y"]
+
+
+def test_a_version_is_analysed_again_on_demand(visit: Visit) -> None:
+    page = visit(model("digits", 1))
+    page.get_by_role("button", name="Analyse again").click()
+    expect(page.locator(".mother-told")).to_have_text("Queued to be analysed again.")
+    expect(page.locator(".mother-notice")).to_have_count(0, timeout=60_000)
+    expect(page.locator(".mother-lead")).to_contain_text("digits v1 has no parent")
