@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +13,13 @@ from pydantic_settings import SettingsError as UnreadableError
 
 from mlflow_mother.errors import SettingsError
 
+PREFIX = "MLFLOW_MOTHER_"
+
 
 class Settings(BaseSettings):
     """Everything a user can set. Each field's description is its documentation."""
 
-    model_config = SettingsConfigDict(env_prefix="MLFLOW_MOTHER_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     enabled: bool = Field(True, description="Analyse model versions as they are registered.")
     store_uri: str | None = Field(
@@ -82,11 +86,16 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Reads the settings from the environment.
+    """Reads the settings from the environment, anew only when it has changed: every registration asks.
 
     Raises:
         SettingsError: A variable has a value that makes no sense; the message names it.
     """
+    return _loaded(frozenset(item for item in os.environ.items() if item[0].upper().startswith(PREFIX)))
+
+
+@lru_cache(maxsize=1)
+def _loaded(_variables: frozenset[tuple[str, str]]) -> Settings:
     try:
         return Settings()
     except UnreadableError as error:  # a list that is no JSON

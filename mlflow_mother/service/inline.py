@@ -5,7 +5,7 @@ the bound is over the registration returns; the thread stops at its next checkpo
 for ``mlflow-mother reconcile``. Native code must not run while the interpreter goes down, so its exit waits a moment
 for threads that have not stopped yet.
 
-A server does not wait at all: it queues the version and answers its client.
+A server does not wait at all: it takes note of the version, see ``notes``, and answers its client.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from mlflow_mother.errors import MotherError
 from mlflow_mother.registry.connection import Registry
 from mlflow_mother.registry.standdown import server_has_mother
 from mlflow_mother.registry.versions import RegisteredVersion, from_mlflow
+from mlflow_mother.service.notes import notes
 from mlflow_mother.settings import Settings, load_settings
 from mlflow_mother.store import Store
 
@@ -52,21 +52,11 @@ def captured(store: Any, version: Any, *, began: float, enqueue_only: bool) -> N
     registry = Registry.of_store(store, settings)
     registered = from_mlflow(registry, version)
     if enqueue_only:
-        _start(registered, lambda: _enqueue(_kept_open(registry.store.uri, registry.store.shared), registered))
+        notes.take(registry.store, registered)
         return
     deadline = began + settings.inline_seconds
     thread = _start(registered, lambda: _analyse(store, registry, registered, settings, deadline))
     thread.join(max(0.0, deadline - time.monotonic()))
-
-
-@cache
-def _kept_open(uri: str, shared: bool) -> Store:
-    """A server's store: it is open for as long as the process lives, so that a registration costs one transaction."""
-    return Store.open(uri, local=not shared)
-
-
-def _enqueue(store: Store, version: RegisteredVersion) -> None:
-    store.enqueue(version.ref, source=version.source, registered_at=version.created or None)
 
 
 def _analyse(
@@ -75,7 +65,7 @@ def _analyse(
     if server_has_mother(mlflow_store, deadline):
         return
     store = Store.open(registry.store.uri, local=not registry.store.shared)
-    _enqueue(store, version)
+    store.enqueue(version.ref, source=version.source, registered_at=version.created or None)
     # Only now: a process that leaves the work to a server never loads the engine.
     from mlflow_mother.service.service import Service
 
