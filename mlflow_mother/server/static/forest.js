@@ -123,5 +123,4 @@ async function look() {
 }
 
 follow(show);
-show();
 watch();

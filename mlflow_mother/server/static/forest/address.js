@@ -39,10 +39,10 @@ export const FILTERS = ["q", "relation", "verdict", "status", "confidence", "alo
 export function read() {
   const state = { ...DEFAULTS };
   for (const [key, value] of new URLSearchParams(location.hash.slice(1))) {
-    if (key in DEFAULTS) state[key] = value;
+    if (Object.hasOwn(DEFAULTS, key)) state[key] = value;
   }
   if (state.view !== "audit") state.view = "families";
-  if (!(state.confidence in CONFIDENCES)) state.confidence = "";
+  if (!Object.hasOwn(CONFIDENCES, state.confidence)) state.confidence = "";
   if (!/^[1-9]\d{0,5}$/.test(state.page)) state.page = "";
   if (!state.cursor) state.page = "";
   return state;
@@ -52,7 +52,7 @@ export function read() {
  * The address of a state.
  * @param {State} state
  */
-export function hash(state) {
+function hash(state) {
   const parts = new URLSearchParams();
   for (const key of Object.keys(DEFAULTS)) {
     if (state[key] && state[key] !== DEFAULTS[key]) parts.set(key, state[key]);
@@ -78,7 +78,7 @@ let listener = () => {};
 let shown = "";
 
 /**
- * Calls a function whenever the address changes, by whatever way.
+ * Calls a function now, and whenever the address changes, by whatever way.
  * @param {() => void} onChange
  */
 export function follow(onChange) {
@@ -88,6 +88,7 @@ export function follow(onChange) {
   };
   addEventListener("popstate", changed);
   addEventListener("hashchange", changed);
+  announce();
 }
 
 /**

@@ -1,13 +1,13 @@
 // A list that the API gives page by page: at most one page of it is ever in the document.
 
-import { get } from "../api.js";
-import { after, go, read, trail, CONFIDENCES, FILTERS } from "./address.js";
+import { ApiError, get } from "../api.js";
+import { go, read, trail, CONFIDENCES, FILTERS } from "./address.js";
 import { el } from "../dom.js";
 import { failed, nothing, waiting } from "./notices.js";
 import { counted } from "../words.js";
 import { number } from "./figures.js";
 
-export const PAGE = 50;
+const PAGE = 50;
 
 /** What the address asks of the API. @param {string[]} names Parameters that the route knows. */
 export function query(names) {
@@ -62,6 +62,7 @@ export class List {
       if (!quiet || JSON.stringify(answer) !== JSON.stringify(this.answer)) this.#take(answer);
     } catch (error) {
       if (request !== this.request || quiet) return;
+      if (!(error instanceof ApiError)) throw error;
       this.asked = "";
       this.answer = null;
       this.count.textContent = "";
@@ -116,9 +117,4 @@ export class List {
   #top() {
     this.element.scrollIntoView({ block: "nearest" });
   }
-}
-
-/** The address of the list without its filters. */
-export function unfiltered() {
-  return after(Object.fromEntries(FILTERS.map((name) => [name, ""])));
 }
