@@ -40,6 +40,7 @@ test-full: $(STAMP) system  ## The tests that take minutes: all server configura
 lint: $(STAMP)  ## ruff: style, bugs, formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@! command -v node >/dev/null || find mlflow_mother -name '*.js' -print0 | xargs -0 -n 1 node --check
 
 types: $(STAMP)  ## mypy --strict
 	$(BIN)/mypy
@@ -62,7 +63,7 @@ unit-test: $(STAMP)  ## The package's tests
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 system:  ## Debian packages that some tests need: installed when root, else named
-	@.ci/system postgresql
+	@.ci/system postgresql chromium
 
 constraints: $(STAMP)  ## Writes constraints.txt from what .venv holds
 	{ echo "# Versions that the tests pass with. Written by: make constraints"; \

@@ -4,7 +4,7 @@ import { draw, el } from "./dom.js";
 import { legend } from "./legend.js";
 import { chips, nodeTitle, edgeTitle, spoken } from "./marks.js";
 import { Viewport } from "./viewport.js";
-import { WEAK_BELOW } from "./words.js";
+import { counted, WEAK_BELOW } from "./words.js";
 
 const MARGIN = 24;
 const READABLE = 0.7;
@@ -44,7 +44,9 @@ class Tree {
     this.drawing = draw("svg", { class: "mother-drawing", role: "group" });
     this.viewport = new Viewport(this.drawing);
     this.legend = el("ul", { class: "mother-legend", "aria-label": "Signs in the drawing" });
-    const stage = el("div", { class: "mother-tree-stage" }, this.viewport.frame, this.viewport.map, this.viewport.tools);
+    this.counts = el("span", { class: "mother-soft" });
+    const strip = el("div", { class: "mother-tree-strip" }, this.counts, this.viewport.tools);
+    const stage = el("div", { class: "mother-tree-stage" }, strip, this.viewport.frame, this.viewport.map);
     this.element = el("div", { class: "mother-tree mother-colours" }, stage, this.legend);
     this.drawing.addEventListener("click", (event) => this.#click(event));
     this.drawing.addEventListener("keydown", (event) => this.#key(event));
@@ -67,7 +69,8 @@ class Tree {
     const all = draw("g", { class: layout.dense ? "dense" : "roomy", transform: `translate(${MARGIN} ${MARGIN})` });
     all.append(...stems, ...lines, ...boxes, ...captions);
     this.drawing.replaceChildren(all);
-    this.drawing.setAttribute("aria-label", `Model tree: ${tree.nodes.length} models, ${tree.edges.length} relations. Arrow keys walk, Enter opens.`);
+    this.counts.textContent = `${counted(tree.nodes.length, "model")}, ${counted(tree.edges.length, "relation")}`;
+    this.drawing.setAttribute("aria-label", `Model tree: ${this.counts.textContent}. Arrow keys walk, Enter opens.`);
     this.legend.replaceChildren(...legend(view));
     const size = { width: layout.width + 2 * MARGIN, height: layout.height + 2 * MARGIN };
     this.element.style.setProperty("--drawing", `${Math.ceil(size.height)}px`);

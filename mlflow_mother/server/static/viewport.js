@@ -128,6 +128,8 @@ export class Viewport {
     this.map.toggleAttribute("hidden", width > this.size.width - 1 && height > this.size.height - 1);
     const at = { x: scrollLeft / this.scale, y: scrollTop / this.scale };
     const seen = { ...at, width: Math.min(width, this.size.width), height: Math.min(height, this.size.height) };
+    const corner = at.x + width > this.size.width - MAP.width && at.y + height > this.size.height - MAP.height;
+    this.map.classList.toggle("left", corner); // Never over the end of the drawing, where one cannot scroll on.
     for (const [name, value] of Object.entries(seen)) this.view.setAttribute(name, String(value));
   }
 
