@@ -1,4 +1,7 @@
-"""The page about the whole registry, in a real browser on a real server; three workspaces hold three registries."""
+"""The page about the whole registry, in a real browser on a real server; each workspace holds another registry.
+
+``MOTHER_SCREENSHOTS`` names a folder that keeps the pictures; two of them are in docs/images/ui.
+"""
 
 from __future__ import annotations
 
