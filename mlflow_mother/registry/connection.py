@@ -99,9 +99,8 @@ class Registry:
     def current(cls, settings: Settings | None = None) -> Registry:
         """The registry that MLflow's own calls would use now."""
         import mlflow
-        from mlflow.utils.workspace_context import get_request_workspace
 
-        tracking, workspace = mlflow.get_tracking_uri(), get_request_workspace()
+        tracking, workspace = mlflow.get_tracking_uri(), _workspace()
         destination = os.environ.get(ARTIFACTS_DESTINATION) if is_database(tracking) else None
         locate = partial(storage_location, destination=destination, workspace=workspace) if destination else str
         return cls(mlflow.get_registry_uri(), tracking, workspace, settings, locate)
@@ -166,6 +165,15 @@ class Registry:
             with mlflow_errors(f"Alias {uri} could not be resolved"):
                 return self.ref(alias.group(1), self.client.get_model_version_by_alias(*alias.groups()).version)
         raise RegistryError(f"{uri!r} is not the address of a model version.", "Write models:/name/version.")
+
+
+def _workspace() -> str | None:
+    """The workspace that MLflow's own calls would work in now."""
+    try:
+        from mlflow.utils.workspace_context import get_request_workspace
+    except ImportError:  # MLflow 3.5 has none
+        return None
+    return get_request_workspace()
 
 
 def _uri_of(store: Any) -> str | None:

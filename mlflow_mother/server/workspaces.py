@@ -31,9 +31,11 @@ def all_workspaces() -> tuple[str | None, ...]:
 
 def current_workspace() -> str | None:
     """The workspace of the request that is being answered; None where the server has none."""
+    if not environment.is_on(environment.ENABLE_WORKSPACES):
+        return None
     from mlflow.utils.workspace_context import get_request_workspace
 
-    return get_request_workspace() if environment.is_on(environment.ENABLE_WORKSPACES) else None
+    return get_request_workspace()
 
 
 @contextmanager
