@@ -12,7 +12,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ from benchmarks.server_load.clients import Block, Rest, Task, reported, source_n
 from benchmarks.server_load.models import SHAPES, parent
 from benchmarks.server_load.surroundings import Config, Databases, Server, running
 
-KILLS = ((0.1, "worker"), (0.2, "worker"), (0.3, "worker"), (0.4, "server"), (0.55, "worker"), (0.7, "worker"))
+WORKER, SERVER = "worker", "server"
+KILLS = ((0.1, WORKER), (0.2, SERVER), (0.3, WORKER), (0.45, WORKER), (0.6, WORKER), (0.8, WORKER))
 """What is killed, and after which share of the work."""
 
-SECONDS_A_VERSION = 4.0
-START_SECONDS = 120.0
-"""How long all of it may take, before it counts as lost."""
+STALL_SECONDS = 300.0
+"""What has not come forward for as long as this is lost."""
 
 LOOK_SECONDS = 0.2
 
@@ -47,21 +47,24 @@ class Run:
         self.versions = versions
         self.killed: list[dict[str, Any]] = []
         self._engine = create_engine(server.database, pool_pre_ping=True)
-        self._deadline = time.monotonic() + START_SECONDS + SECONDS_A_VERSION * versions
 
     def register(self, tasks: Sequence[Task], kills: Sequence[tuple[float, str]]) -> float:
         """Lets the clients register, kills, and waits until nothing is to be done; seconds that it went on for."""
-        coming = list(kills)
+        began = moved = time.monotonic()
+        coming, state = list(kills), ()
         with started(tasks) as clients:
             while any(client.poll() is None for client in clients) or coming or not self._is_over():
                 failed = [client.returncode for client in clients if client.returncode]
                 assert not failed, f"clients ended with {failed}: see {self.folder}"
-                if time.monotonic() > self._deadline:
+                now = self._state()
+                if now != state:
+                    state, moved = now, time.monotonic()
+                elif time.monotonic() - moved > STALL_SECONDS:
                     break
-                if coming and self._progress() >= coming[0][0] and self._kill(coming[0][1]):
+                if coming and sum(now[:2]) >= coming[0][0] * 2 * self.versions and self._kill(coming[0][1]):
                     coming.pop(0)
                 time.sleep(LOOK_SECONDS)
-        return time.monotonic() - self._deadline + START_SECONDS + SECONDS_A_VERSION * self.versions
+        return time.monotonic() - began
 
     def count(self, sql: str) -> int:
         """The number that a query answers."""
@@ -75,9 +78,9 @@ class Run:
     def close(self) -> None:
         self._engine.dispose()
 
-    def _progress(self) -> float:
-        analysed = self.count("SELECT count(*) FROM mother_versions WHERE inference > 0")
-        return (len(reported(self.folder)) + analysed) / (2 * self.versions)
+    def _state(self) -> tuple[int, ...]:
+        """Versions registered and analysed, results, write-backs: something of it changes while anything goes on."""
+        return (len(reported(self.folder)), *(self.count(sql) for sql in (ANALYSED, RESULTS, WRITTEN)))
 
     def _kill(self, what: str) -> bool:
         """Kills; False when there is no worker yet, or it has nothing in its hands."""
@@ -85,16 +88,14 @@ class Run:
         if worker is None:
             return False
         held = self.count(f"SELECT count(*) FROM mother_work WHERE owner LIKE '%:{worker}:%'")
-        if what == "worker" and not held:
+        if what == WORKER and not held:
             return False
-        registered = len(reported(self.folder))
-        if what == "worker":
+        registered, analysed = self._state()[:2]
+        self.killed.append({"killed": what, "registered": registered, "analysed": analysed, "claimed": held})
+        if what == WORKER:
             os.kill(worker, signal.SIGKILL)
         else:
             self.server.kill()
-        analysed = self.count("SELECT count(*) FROM mother_versions WHERE inference > 0")
-        self.killed.append({"killed": what, "registered": registered, "analysed": analysed, "claimed": held})
-        if what == "server":
             self.server.restart()
         return True
 
@@ -106,6 +107,8 @@ class Run:
         return self.count(WRITTEN) == 2 * held
 
 
+ANALYSED = "SELECT count(*) FROM mother_versions WHERE inference > 0"
+RESULTS = "SELECT count(*) FROM mother_inferences"
 WRITTEN = (
     "SELECT count(*) FROM mother_versions v JOIN mother_write_backs w"
     " ON w.version_id = v.id AND w.number = v.inference AND w.target IN ('tags', 'artifacts')"
@@ -154,9 +157,9 @@ def measure(
             found = _found(run, folder)
         finally:
             run.close()
-    broken = _broken(found, versions, kills)
+    lost = broken(found, versions)
     about = {"server": str(config), "clients": clients, "asked for": versions, "load at the start": round(load, 1)}
-    return {**about, **found, "seconds": round(seconds), "kills": run.killed, "broken": broken, "holds": not broken}
+    return {**about, **found, "seconds": round(seconds), "kills": run.killed, "broken": lost, "holds": not lost}
 
 
 def _found(run: Run, folder: Path) -> dict[str, Any]:
@@ -210,16 +213,18 @@ def _judged(number: int, tags: dict[str, str], held: dict[str, int]) -> str:
     return "right" if held.get(said) in true else "wrong"
 
 
-def _broken(found: dict[str, Any], versions: int, kills: Sequence[tuple[float, str]]) -> list[str]:
-    """What must hold and does not."""
+def broken(found: Mapping[str, Any], versions: int) -> list[str]:
+    """What must hold and does not, of what :func:`measure` found of this many versions."""
     held = found["in MLflow"]
-    every = ("known to Mother", "with exactly one current result", "tags about the version itself")
-    broken = [what for what in every if found[what] != held]
-    broken += ["lineage.json files about the version"] * (found["lineage.json files about the version"] != held)
-    broken += ["acknowledged"] * (found["acknowledged"] != versions)
-    broken += [what for what in ("acknowledged and not in MLflow", "waiting") if found[what]]
-    if found["tags and artifacts that show the current result"] != 2 * held:
-        broken.append("tags and artifacts that show the current result")
-    if set(found["status tags"]) - {"done", "undecided"}:
-        broken.append("status tags")
-    return broken
+    right: dict[str, Callable[[Any], bool]] = {
+        "acknowledged": lambda count: count == versions,
+        "acknowledged and not in MLflow": lambda count: count == 0,
+        "known to Mother": lambda count: count == held,
+        "with exactly one current result": lambda count: count == held,
+        "waiting": lambda count: count == 0,
+        "status tags": lambda statuses: not set(statuses) - {"done", "undecided"},
+        "tags about the version itself": lambda count: count == held,
+        "tags and artifacts that show the current result": lambda count: count == 2 * held,
+        "lineage.json files about the version": lambda count: count == held,
+    }
+    return [what for what, holds in right.items() if not holds(found[what])]

@@ -49,7 +49,8 @@ def measure(
     share = -(-versions // (clients * pairs))
     reports = folder / "clients"
     reports.mkdir()
-    loads, idle, busy = [], 0.0, 0.0
+    loads: list[float] = []
+    taken = np.zeros((2, 2, 2))  # in whose blocks, by whose server, by its processes and its worker
     with ExitStack() as stack:
         servers = []
         for app in ("mother", ""):
@@ -62,17 +63,15 @@ def measure(
         processes = stack.enter_context(started(tasks))
         for block, which in enumerate(order):
             loads.append(round(os.getloadavg()[0], 1))
-            before = processor_seconds(servers[0])
+            before = np.array([processor_seconds(server) for server in servers])
             if block:
                 release(reports, block)
             _wait(lambda block=block: finished(reports, block) == clients, processes)
             if which == 0:
-                _wait(
-                    lambda block=block: _is_idle(servers[0], clients * share * (order[: block + 1].count(0))), processes
-                )
-                busy += processor_seconds(servers[0]) - before
-            else:
-                idle += processor_seconds(servers[0]) - before
+                known = clients * share * order[: block + 1].count(0)
+                _wait(lambda known=known: _is_idle(servers[0], known), processes)
+            if block > 1:
+                taken[which] += np.array([processor_seconds(server) for server in servers]) - before
     lines = reported(reports)
     times = [np.array([line["seconds"] for line in lines if line["block"] == block]) for block in range(len(order))]
     with_mother = [times[block] for block in range(2, len(order)) if order[block] == 0]
@@ -88,8 +87,9 @@ def measure(
         "with, p50 and p95 in ms": _ms(with_mother),
         "ratio of p50, with 95 % interval": ratios[50],
         "ratio of p95, with 95 % interval": ratios[95],
-        "processor seconds of Mother's server in her blocks": round(busy, 1),
-        "processor seconds of Mother's server in the others": round(idle, 1),
+        "processor ms of the server a version, without and with": [_each(taken[i, i, 0], without) for i in (1, 0)],
+        "processor ms of Mother's worker a version": _each(taken[0, 0, 1], without),
+        "processor ms of Mother's server, worker included, a version of the other's": _each(taken[1, 0].sum(), without),
         "goal": GOAL,
         "holds": ratios[95][1] <= GOAL,
     }
@@ -156,3 +156,7 @@ def _is_idle(server: Server, versions: int) -> bool:
 
 def _ms(blocks: Sequence[_Times]) -> list[float]:
     return [round(float(np.percentile(np.concatenate(blocks), q)) * 1000, 1) for q in (50, 95)]
+
+
+def _each(seconds: float, blocks: Sequence[_Times]) -> float:
+    return round(1000 * float(seconds) / sum(map(len, blocks)), 1)

@@ -65,11 +65,11 @@ def databases(kind: str, folder: Path) -> Iterator[Databases]:
         short.with_suffix(".log").unlink()
 
 
-def processor_seconds(server: Server) -> float:
-    """What a server's processes have taken of the machine's processors until now, its worker's included."""
-    ticks = 0
+def processor_seconds(server: Server) -> tuple[float, float]:
+    """What a server's processes have taken of the machine's processors until now, and what its worker has."""
+    seconds, worker = [0.0, 0.0], server.worker()
     for process in (server.process.pid, *descendants(server.process.pid)):
         with suppress(OSError):
             fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+            seconds[process == worker] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds[0], seconds[1]
