@@ -125,6 +125,7 @@ def visit(site: Server, browser: Browser, watch: Watch) -> Iterator[Visit]:
             "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');"
             "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');"
             "localStorage.setItem('_mlflow_model_registry_promo_modal_dismissed_v1', 'true');"
+            "localStorage.setItem('_mlflow_model_registry_promo_modal_dismissed', 'true');"
             f"localStorage.setItem('_mlflow_dark_mode_toggle_enabled', '{str(dark).lower()}');"
             f"localStorage.setItem('databricks-dark-mode-pref', '{'dark' if dark else 'light'}');"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Visit, model
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 SCENES = {
     "version": model("digits", 2),
@@ -27,6 +27,22 @@ def test_the_tab_is_drawn(scene: str, dark: bool, visit: Visit, pictures: Path) 
     page = visit(SCENES[scene], dark=dark)
     assert page.locator("body").evaluate("body => body.classList.contains('dark-mode')") is dark
     save(page, pictures / f"{scene}-{'dark' if dark else 'light'}.png")
+
+
+def test_a_line_is_explained(visit: Visit, pictures: Path) -> None:
+    page = visit(model("digits", 2))
+    page.locator(".mother-kin").first.click()
+    page.get_by_role("button", name="Compare the two").click()
+    expect(page.locator(".mother-panel")).to_contain_text("Comparison of the fingerprints")
+    page.locator(".mother-panel").evaluate("one => one.scrollTo(0, 0)")
+    save(page, pictures / "edge-light.png")
+
+
+def test_hundreds_of_nodes_are_drawn_small(visit: Visit, pictures: Path) -> None:
+    page = visit(model("foundation", 12))
+    page.get_by_role("button", name="Show up to 300").click()
+    expect(page.locator(".node[data-node]")).to_have_count(300)
+    save(page, pictures / "300-all-light.png")
 
 
 def save(page: Page, file: Path) -> None:
