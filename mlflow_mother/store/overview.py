@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import func, select
@@ -140,13 +141,12 @@ class Overview(Part):
     def waiting(self, ref: ModelVersionRef) -> Waiting | None:
         """A version's place among all that wait, of every registry in the database; None when it does not wait."""
         order = (versions.c.registered_at.nulls_last(), work.c.queued_at, work.c.version_id)
-        query = select(work.c.lease_until, *REF).join_from(work, versions).where(~versions.c.ignored).order_by(*order)
-        ahead: list[ModelVersionRef] = []
+        queue = select(work.c.lease_until, *REF).join_from(work, versions).where(~versions.c.ignored)
         with self._database.read() as connection:
-            now = self._database.now(connection)
-            for row in connection.execute(query):
-                if ref_of(row) == ref:
-                    working = row.lease_until is not None and row.lease_until > now
-                    return Waiting(() if working else tuple(ahead), working)
-                ahead.append(ref_of(row))
-        return None
+            mine = next(of_refs(connection, queue, [ref]), None)
+            if mine is None:
+                return None
+            if mine.lease_until is not None and mine.lease_until > self._database.now(connection):
+                return Waiting((), True)
+            before = takewhile(lambda row: row[1:] != mine[1:], connection.execute(queue.order_by(*order)))
+            return Waiting(tuple(map(ref_of, before)), False)
