@@ -43,11 +43,16 @@ PAINT = """async (text) => {
     const answer = JSON.parse(text);
     drawTree(place, answer, {});
     const side = document.createElement("aside");
-    side.append(...panel({ kind: "node", id: answer.subject }, answer, { choose() {}, changed() {}, name: "" }).filter(Boolean));
+    const actions = { choose() {}, changed() {}, name: "" };
+    side.append(...panel({ kind: "node", id: answer.subject }, answer, actions).filter(Boolean));
     place.append(side);
     const drawn = performance.now();
     // The task after a frame's callbacks begins when the frame was painted.
-    await new Promise((done) => requestAnimationFrame(() => { const port = new MessageChannel(); port.port1.onmessage = done; port.port2.postMessage(0); }));
+    const channel = new MessageChannel();
+    await new Promise((done) => {
+        channel.port1.onmessage = done;
+        requestAnimationFrame(() => channel.port2.postMessage(0));
+    });
     return [drawn - began, performance.now() - began, document.querySelectorAll(".node[data-node]").length];
 }"""
 
@@ -73,7 +78,10 @@ def family(size: int) -> ModelTree:
         ids.append(f"models:/foundation-{number % 17}/{number}")
         relation = chance.choice(list(Relation)[:9])
         edges.append(Edge(parent=parent, child=ids[-1], relation=relation, probability=0.9, evidence=reasons))
-    nodes = [Node(id=one, status=Status.DONE, parameters=11_700_000, aliases=("live",) * (i % 9 == 0)) for i, one in enumerate(ids)]
+    nodes = [
+        Node(id=one, status=Status.DONE, parameters=11_700_000, aliases=() if number % 9 else ("live",))
+        for number, one in enumerate(ids)
+    ]
     return ModelTree(nodes=tuple(nodes), edges=tuple(edges), roots=(ids[0],))
 
 

@@ -3,7 +3,7 @@
 import { ApiError, download, get, post, text } from "./api.js";
 import { button, el, styles } from "./dom.js";
 import { panel } from "./panel.js";
-import { isPassing, refusal, stateNotice } from "./states.js";
+import { isPassing, progressLine, refusal, stateNotice } from "./states.js";
 import { drawTree } from "./tree.js";
 import { counted, lead, moment, split } from "./words.js";
 
@@ -27,7 +27,7 @@ export class Lineage {
     this.step = 0;
     this.item = version ? { kind: "node", id: `models:/${name}/${version}` } : null;
     this.lead = el("p", { class: "mother-lead" });
-    this.made = el("p", { class: "mother-soft mother-made" });
+    this.made = el("p", { class: "mother-soft mother-made", role: "status" });
     this.again = button("Analyse again", () => this.#reanalyse(), { hidden: true });
     this.menu = this.#menu();
     this.notice = el("div", { class: "mother-notices" });
@@ -119,7 +119,9 @@ export class Lineage {
     this.answer = answer;
     const { tree, subject } = answer;
     this.lead.textContent = subject ? lead(tree, subject, answer.state) : summary(answer);
-    this.made.textContent = answer.inferred_at ? `Inferred from the weights on ${moment(answer.inferred_at)}${answer.engine ? `, engine ${answer.engine}` : ""}.` : "";
+    const busy = progressLine(answer);
+    this.made.classList.toggle("busy", busy !== "");
+    this.made.textContent = busy ? `${busy} This page follows it.` : answer.inferred_at ? `Inferred from the weights on ${moment(answer.inferred_at)}${answer.engine ? `, engine ${answer.engine}` : ""}.` : "";
     this.again.hidden = !(answer.can.reanalyse && subject && answer.state !== "ignored");
     this.menu.hidden = !tree.nodes.length;
     const notice = stateNotice(answer);
@@ -129,13 +131,22 @@ export class Lineage {
     else if (this.tree) this.tree.show(answer);
     else this.tree = drawTree(this.drawing, answer, { selected: this.item, onSelect: (item) => this.#choose(item) });
     this.more.replaceChildren(...this.#extent(answer));
-    this.#panel();
+    const writing = this.side.querySelector("form:not([hidden])") && !this.decided;
+    if (!writing) this.#panel(); // Nobody's half-written remark is thrown away.
+    this.decided = false;
   }
 
   #panel() {
-    const actions = { choose: (item) => this.#choose(item, true), changed: () => this.#load(), name: this.name };
+    const actions = { choose: (item) => this.#choose(item, true), changed: () => this.#changed(), name: this.name };
+    const focused = this.side.contains(document.activeElement);
     this.side.replaceChildren(...panel(this.item, this.answer, actions).filter(Boolean));
     if (this.item && !this.version) this.side.prepend(button("‹ All versions", () => this.#choose(null), { class: "mother-link mother-back" }));
+    if (focused) this.side.querySelector("h3")?.focus();
+  }
+
+  #changed() {
+    this.decided = true;
+    this.#load();
   }
 
   /** @param {import("./tree.js").Item | null} item @param {boolean} fromPanel The drawing has to follow. */

@@ -4,7 +4,6 @@ import { button, el } from "./dom.js";
 import { counted } from "./words.js";
 
 const TITLES = {
-  pending: "Waiting to be analysed",
   failed: "The weights could not be read",
   unsupported: "No reader knows this format",
   unknown: "Not known yet",
@@ -16,26 +15,28 @@ export function isPassing(answer) {
   return answer.progress !== null || answer.state === "pending" || (answer.state === "unknown" && answer.subject !== null) || answer.model?.versions.some((info) => info.status === "pending") === true;
 }
 
+/** What is going on, in a line; empty when nothing is. @param {any} answer */
+export function progressLine({ state, progress, model }) {
+  if (progress?.working) return "Being analysed now: the worker reads its weights and compares them with the known models.";
+  if (progress) return `Waiting to be analysed${state === "pending" ? "" : " again"}: ${place(progress.ahead)}.`;
+  const waiting = model?.versions.filter((info) => info.status === "pending").length ?? 0;
+  if (waiting) return `${counted(waiting, "version")} of this model ${waiting === 1 ? "waits" : "wait"} for the analysis.`;
+  return state === "pending" ? "Waiting to be analysed." : "";
+}
+
 /** A notice about the state; null when the tree says it all. @param {any} answer */
 export function stateNotice(answer) {
-  const { state, progress } = answer;
+  const { state } = answer;
   if (state === "unknown" && answer.model && !answer.model.versions.length) {
     return notice("info", "No versions yet", "Register a version of this model and its lineage appears here.");
   }
-  if (answer.model && state === "pending") {
-    const waiting = answer.model.versions.filter((info) => info.status === "pending").length;
-    return notice("busy", "Being analysed", `${counted(waiting, "version")} of this model ${waiting === 1 ? "waits" : "wait"} for the analysis. This page follows it.`);
-  }
-  if (progress) return notice("busy", progress.working ? "Being analysed now" : state === "pending" ? TITLES.pending : "Waiting to be analysed again", place(progress));
-  if (!(state in TITLES)) return null;
-  const kind = { failed: "alarm", pending: "busy" }[state] ?? "info";
-  return notice(kind, TITLES[state], answer.reason, answer.remedy);
+  if (!(state in TITLES) || progressLine(answer)) return null;
+  return notice(state === "failed" ? "alarm" : "info", TITLES[state], answer.reason, answer.remedy);
 }
 
-function place({ ahead, working }) {
-  if (working) return "The worker reads its weights and compares them with the known models. This page follows it.";
-  if (ahead === 0) return "It is next. This page follows it.";
-  return `${counted(ahead, "version")} ${ahead === 1 ? "comes" : "come"} first. This page follows it.`;
+function place(ahead) {
+  if (ahead === 0) return "it is next";
+  return `${counted(ahead, "version")} ${ahead === 1 ? "comes" : "come"} first`;
 }
 
 /** Why there is no lineage to show. @param {import("./api.js").ApiError} error @param {() => void} again */
@@ -56,7 +57,6 @@ function notice(kind, title, text, remedy = "", ...actions) {
     el("strong", {}, title),
     text && el("p", {}, text),
     remedy && remedy !== text && el("p", {}, remedy),
-    kind === "busy" && el("div", { class: "mother-busy", "aria-hidden": "true" }),
     ...actions,
   );
 }

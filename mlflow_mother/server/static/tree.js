@@ -56,6 +56,7 @@ class Tree {
   show(view) {
     const anchor = this.view && this.#anchor(view);
     const before = anchor && this.viewport.place(this.boxes.get(anchor));
+    const focused = this.drawing.contains(document.activeElement) && document.activeElement.dataset.node;
     this.view = view;
     const { tree, layout } = view;
     this.boxes = new Map(layout.nodes.map((box) => [box.id, { ...box, x: box.x + MARGIN, y: box.y + MARGIN }]));
@@ -77,6 +78,7 @@ class Tree {
     this.viewport.measure(size, [...this.boxes.values()]);
     if (anchor) this.viewport.put(this.boxes.get(anchor), before);
     else this.#begin();
+    if (focused) this.groups.get(focused)?.focus({ preventScroll: true });
     this.select(this.selected && this.groups.has(name(this.selected)) ? this.selected : null);
   }
 

@@ -37,7 +37,8 @@ def fill(server: Server, folder: Path) -> None:
         client.transition_model_version_stage("digits", "2", "Production")
         client.update_registered_model("digits", description=WORST)
         client.set_model_version_tag("digits", "3", "team", WORST)
-        for name, alias, version in (("speech", "champion", "6"), ("foundation", "base", "1"), ("captions", "live", "4")):
+        aliases = (("speech", "champion", "6"), ("foundation", "base", "1"), ("captions", "live", "4"))
+        for name, alias, version in aliases:
             client.set_registered_model_alias(name, alias, version)
         client.update_registered_model(HOSTILE, description=WORST)
         client.set_registered_model_tag(HOSTILE, "team", WORST)

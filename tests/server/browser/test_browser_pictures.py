@@ -26,7 +26,7 @@ SCENES = {
 def test_the_tab_is_drawn(scene: str, dark: bool, visit: Visit, pictures: Path) -> None:
     page = visit(SCENES[scene], dark=dark)
     assert page.locator("body").evaluate("body => body.classList.contains('dark-mode')") is dark
-    save(page, pictures / f"{scene}-{'dark' if dark else 'light'}.png")
+    save(page, pictures / f"tab-{scene}-{'dark' if dark else 'light'}.png")
 
 
 def test_a_line_is_explained(visit: Visit, pictures: Path) -> None:
@@ -35,14 +35,14 @@ def test_a_line_is_explained(visit: Visit, pictures: Path) -> None:
     page.get_by_role("button", name="Compare the two").click()
     expect(page.locator(".mother-panel")).to_contain_text("Comparison of the fingerprints")
     page.locator(".mother-panel").evaluate("one => one.scrollTo(0, 0)")
-    save(page, pictures / "edge-light.png")
+    save(page, pictures / "tab-edge-light.png")
 
 
 def test_hundreds_of_nodes_are_drawn_small(visit: Visit, pictures: Path) -> None:
     page = visit(model("foundation", 12))
     page.get_by_role("button", name="Show up to 300").click()
     expect(page.locator(".node[data-node]")).to_have_count(300)
-    save(page, pictures / "300-all-light.png")
+    save(page, pictures / "tab-300-all-light.png")
 
 
 def save(page: Page, file: Path) -> None:

@@ -6,10 +6,14 @@ import os
 import signal
 from pathlib import Path
 
+import mlflow
 from conftest import Visit, model
 from mlflow_servers import API, Server, client_of, register, wait_until
 from playwright.sync_api import expect
 from registry_samples import finetuned, network
+
+STEADY = (".mother-tabs", ".mother-actions", ".mother-tree-strip")
+"""What must not move."""
 
 
 def test_a_waiting_version_turns_into_its_lineage_without_a_jump(
@@ -26,28 +30,36 @@ def test_a_waiting_version_turns_into_its_lineage_without_a_jump(
             register("late", base, tmp_path)
             register("late", finetuned(base, 8, 0.2), tmp_path)
         page = visit(model("late", 2))
-        expect(page.locator(".mother-notice strong")).to_have_text("Waiting to be analysed")
+        expect(page.locator(".mother-made")).to_contain_text("Waiting to be analysed: 1 version comes first.")
         page.screenshot(path=pictures / "pending-light.png", animations="disabled")
         dark = visit(model("late", 2), dark=True)
         dark.screenshot(path=pictures / "pending-dark.png", animations="disabled")
         dark.close()
-        before = page.locator(".mother-tabs").bounding_box(), page.locator(".mother-lead").bounding_box()
+        before = [page.locator(part).bounding_box() for part in STEADY]
         page.locator(".node.current[data-node]").focus()
     finally:
         os.kill(worker, signal.SIGCONT)
-    expect(page.locator(".mother-notice")).to_have_count(0, timeout=60_000)
+    expect(page.locator(".mother-made")).to_contain_text("Inferred from the weights", timeout=60_000)
     expect(page.locator(".mother-lead")).to_contain_text("late v2 is a fine-tune of late v1")
     expect(page.locator(".node[data-node]")).to_have_count(2)
-    after = page.locator(".mother-tabs").bounding_box(), page.locator(".mother-lead").bounding_box()
-    assert after[0] == before[0]
-    assert before[1] is not None
-    assert after[1] is not None
-    assert after[1]["y"] == before[1]["y"]
+    assert [page.locator(part).bounding_box() for part in STEADY] == before
+    expect(page.locator(".node.current[data-node]")).to_be_focused()
 
 
 def test_a_version_is_analysed_again_on_demand(visit: Visit) -> None:
     page = visit(model("digits", 1))
     page.get_by_role("button", name="Analyse again").click()
     expect(page.locator(".mother-told")).to_have_text("Queued to be analysed again.")
-    expect(page.locator(".mother-notice")).to_have_count(0, timeout=60_000)
+    expect(page.locator(".mother-made.busy")).to_have_count(0, timeout=60_000)
     expect(page.locator(".mother-lead")).to_contain_text("digits v1 has no parent")
+
+
+def test_a_half_written_remark_survives_what_changes_meanwhile(visit: Visit, site: Server) -> None:
+    page = visit(model("digits", 3))
+    page.get_by_role("button", name="Correct…").click()
+    page.get_by_label("Remark").fill("I trained it my")
+    with client_of(site):
+        mlflow.MlflowClient().set_registered_model_alias("digits", "newest", "3")
+    page.get_by_role("button", name="Analyse again").click()
+    expect(page.locator(".node.current[data-node] .chip").nth(1)).to_be_attached(timeout=60_000)
+    expect(page.get_by_label("Remark")).to_have_value("I trained it my")

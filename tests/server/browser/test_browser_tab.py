@@ -11,7 +11,7 @@ from mlflow_servers import ADMIN, PASSWORD, Config, Server, client_of, register,
 from playwright.sync_api import Page, expect
 from registry_samples import network
 
-ALL_PAGES = ["#/models", "#/experiments", "#/prompts", "#/"]
+OTHER_PAGES = {"#/models": "Registered Models", "#/experiments": "Experiment", "#/prompts": "Prompts"}
 BAR = ".mother-tabs"
 
 
@@ -57,7 +57,14 @@ def test_it_is_on_each_models_page_once_through_clicks_reload_back_and_forward(v
 
 def test_it_survives_twenty_rapid_changes_of_the_route(visit: Visit) -> None:
     page = visit(model("digits", 1))
-    stops = [model("digits", 1), "#/models", model("digits", 2), model("speech"), "#/prompts", model("digits", lineage=False)]
+    stops = [
+        model("digits", 1),
+        "#/models",
+        model("digits", 2),
+        model("speech"),
+        "#/prompts",
+        model("digits", lineage=False),
+    ]
     for number in range(20):
         page.evaluate("hash => { location.hash = hash }", stops[number % len(stops)])
         page.wait_for_timeout(17 * (number % 5))
@@ -70,14 +77,14 @@ def test_it_survives_twenty_rapid_changes_of_the_route(visit: Visit) -> None:
     expect(page.locator(".mother-panel h3")).to_have_text("digits v3")
 
 
-@pytest.mark.parametrize("path", ALL_PAGES)
-def test_other_pages_have_no_trace_of_it(path: str, visit: Visit) -> None:
-    page = visit(path)
-    page.wait_for_load_state("load")
-    expect(page.get_by_role("link", name="Experiments").first).to_be_visible()
-    assert page.locator("[class^=mother], [data-mother-header]").count() == 0
-    loaded = page.evaluate("performance.getEntriesByType('resource').map(one => one.name).filter(one => one.includes('mother'))")
-    assert sorted(name.rsplit("/", 1)[-1] for name in loaded) == ["tab.css", "tab.js"]
+def test_other_pages_have_no_trace_of_it(visit: Visit) -> None:
+    page = visit("#/")
+    for path, words in OTHER_PAGES.items():
+        page.evaluate("hash => { location.hash = hash }", path)
+        expect(page.get_by_text(words).first).to_be_visible()
+        assert page.locator("[class^=mother], [data-mother-header]").count() == 0
+    loaded = page.evaluate("performance.getEntriesByType('resource').map(one => one.name)")
+    assert sorted(name.rsplit("/", 1)[-1] for name in loaded if "mother" in name) == ["tab.css", "tab.js"]
 
 
 def test_watching_other_pages_costs_nothing_to_speak_of(visit: Visit) -> None:
@@ -166,9 +173,7 @@ def test_it_works_below_a_prefix_for_those_who_may(visit: Visit, guarded: Server
     expect(page.locator(".mother-panel h3")).to_have_text("private v1")
 
 
-def test_whoever_may_not_see_a_model_is_told_so_and_nothing_else(
-    visit: Visit, guarded: Server, watch: Watch
-) -> None:
+def test_whoever_may_not_see_a_model_is_told_so_and_nothing_else(visit: Visit, guarded: Server, watch: Watch) -> None:
     watch.expected.add(403)
     eve = {"username": "eve", "password": PASSWORD}
     page = visit("#/experiments", server=guarded, http_credentials=eve)
@@ -187,5 +192,5 @@ REFUSED = """async ({ name, version, root }) => {
     lineage.resume();
     while (!place.querySelector(".mother-notice")) await new Promise((done) => setTimeout(done, 20));
     lineage.leave();
-    return { title: place.querySelector("strong").textContent, text: place.innerText, nodes: place.querySelectorAll("svg").length };
+    return { title: place.querySelector("strong").textContent, text: place.innerText };
 }"""

@@ -9,7 +9,7 @@ import pytest
 from browser_samples import HOSTILE, WORST
 from conftest import SETTLED, Visit, Watch, model
 from mlflow_servers import API, Server
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from mlflow_mother.export import layout
 from mlflow_mother.export.svg import RELATION_COLOURS
@@ -19,7 +19,7 @@ from mlflow_mother.types import Edge, Evidence, ModelTree, Node, Relation, Statu
 NODES = ".mother-drawing .node[data-node]"
 
 
-def node(page: Page, uri: str):  # noqa: ANN201
+def node(page: Page, uri: str) -> Locator:
     return page.locator(f'.node[data-node="{uri}"]')
 
 
@@ -101,7 +101,8 @@ def test_the_wheel_zooms_around_the_pointer_and_the_mouse_drags(visit: Visit) ->
     page.keyboard.down("Control")
     page.mouse.wheel(0, -100)
     page.keyboard.up("Control")
-    page.wait_for_function("width => document.querySelector('.node.current').getBoundingClientRect().width > width * 1.2", arg=before["width"])
+    grown = "width => document.querySelector('.node.current').getBoundingClientRect().width > 1.2 * width"
+    page.wait_for_function(grown, arg=before["width"])
     after = target.bounding_box()
     assert after is not None
     assert abs(after["x"] - before["x"]) < 8
@@ -167,7 +168,9 @@ def test_hostile_names_tags_and_descriptions_are_text(visit: Visit) -> None:
 def inert(page: Page) -> None:
     page.wait_for_timeout(200)
     assert page.evaluate("window.hacked") is None
-    assert page.locator(":is(.mother-tab, .drawn) :is(script, img, iframe, [onerror], [onload], [onclick])").count() == 0
+    assert (
+        page.locator(":is(.mother-tab, .drawn) :is(script, img, iframe, [onerror], [onload], [onclick])").count() == 0
+    )
 
 
 def test_hostile_text_in_every_field_is_text(visit: Visit) -> None:
