@@ -31,9 +31,9 @@ def test_a_waiting_version_turns_into_its_lineage_without_a_jump(
             register("late", finetuned(base, 8, 0.2), tmp_path)
         page = visit(model("late", 2))
         expect(page.locator(".mother-made")).to_contain_text("Waiting to be analysed: 1 version comes first.")
-        page.screenshot(path=pictures / "pending-light.png", animations="disabled")
+        page.screenshot(path=pictures / "tab-pending-light.png", animations="disabled")
         dark = visit(model("late", 2), dark=True)
-        dark.screenshot(path=pictures / "pending-dark.png", animations="disabled")
+        dark.screenshot(path=pictures / "tab-pending-dark.png", animations="disabled")
         dark.close()
         before = [page.locator(part).bounding_box() for part in STEADY]
         page.locator(".node.current[data-node]").focus()
