@@ -45,7 +45,7 @@ export function refusal(error, again) {
   if (error.status === 401) return notice("info", "You are signed out", "Reload the page to sign in again.", "", button("Reload", () => location.reload()));
   if (error.status === 403) return notice("info", "No permission", "You may not see this model's lineage, or there is no such model. Ask its owner for permission to read it.");
   if (error.status === 404) return notice("info", "Not in the registry", error.message, "It may have been deleted or renamed.", retry);
-  if (error.status === 503) return notice("alarm", "Lineage is not available now", error.message, "Whoever runs this server finds the cause in its log; mlflow-mother doctor names it, too.", retry);
+  if (error.status === 503) return notice("alarm", "Lineage is not available now", error.message, "For whoever runs the server: mlflow-mother doctor names the cause, too.", retry);
   if (error.status === 0) return notice("alarm", "The server did not answer", "Check the connection.", "", retry);
   return notice("alarm", "The lineage could not be loaded", error.message || `The server answered with ${error.status}.`, "", retry);
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -182,6 +184,18 @@ def test_whoever_may_not_see_a_model_is_told_so_and_nothing_else(visit: Visit, g
     assert said["title"] == "No permission"
     unknown = page.evaluate(REFUSED, {"name": "nothing", "version": "1", "root": guarded.address})
     assert said == unknown
+
+
+def test_a_server_without_mothers_tables_is_explained(visit: Visit, guarded: Server, watch: Watch) -> None:
+    watch.expected.add(503)
+    with closing(sqlite3.connect(guarded.folder / "mlflow.db", timeout=30)) as connection:
+        connection.execute("ALTER TABLE mother_versions RENAME TO away")
+        page = visit(model("private", 1), server=guarded, http_credentials={"username": ADMIN, "password": PASSWORD})
+        expect(page.locator(".mother-notice strong")).to_have_text("Lineage is not available now")
+        bar_is_there_once(page, "Lineage")
+        connection.execute("ALTER TABLE away RENAME TO mother_versions")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".mother-panel h3")).to_have_text("private v1")
 
 
 REFUSED = """async ({ name, version, root }) => {
