@@ -20,6 +20,7 @@ import threading
 import time
 import uuid
 from contextlib import suppress
+from pathlib import Path
 
 from mlflow_mother.errors import MotherError
 from mlflow_mother.server.services import Services
@@ -110,9 +111,7 @@ class Supervisor:
             command, stdin=subprocess.PIPE, env={**single, **os.environ}, start_new_session=True
         )
         self._started_at = time.monotonic()
-        if hasattr(os, "setpriority"):
-            with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, self._worker.pid, NICENESS)
+        _put_behind(self._worker.pid)
 
     def _ended(self, code: int) -> None:
         self._forget_worker()
@@ -137,3 +136,13 @@ class Supervisor:
         if message != self._said:
             log.warning("%s", message)
             self._said = message
+
+
+def _put_behind(process: int) -> None:
+    """Lowers the priority of a process, which leads a session."""
+    if hasattr(os, "setpriority"):
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process, NICENESS)
+    # Where Linux groups processes by session, it weighs niceness within a session only, and sessions alike.
+    with suppress(OSError):
+        Path(f"/proc/{process}/autogroup").write_text(str(NICENESS), encoding="ascii")

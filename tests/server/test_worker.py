@@ -18,7 +18,7 @@ from registry_samples import finetuned, network
 from sqlalchemy import create_engine, text
 
 from mlflow_mother.registry import capture
-from mlflow_mother.server.supervisor import LEASE
+from mlflow_mother.server.supervisor import LEASE, NICENESS
 from mlflow_mother.store import Store, schema
 
 
@@ -38,6 +38,8 @@ def test_one_worker_is_always_there_and_does_what_anybody_registers(
         first = server.worker()
         assert first is not None
         assert os.getpriority(os.PRIO_PROCESS, first) > os.getpriority(os.PRIO_PROCESS, server.process.pid)
+        session = Path(f"/proc/{first}/autogroup")  # "/autogroup-123 nice 10", where Linux groups by session
+        assert not session.exists() or not session.read_text() or session.read_text().split()[-1] == str(NICENESS)
 
         os.kill(first, signal.SIGKILL)
         assert wait_until(lambda: server.worker() not in (None, first), 20, server) < 5
