@@ -31,8 +31,8 @@ def main() -> int:
     parser.add_argument("--backend", choices=("postgresql", "sqlite"), default="postgresql")
     parser.add_argument("--workers", type=int, help="server processes (default: 4, with SQLite 2)")
     parser.add_argument("--clients", type=int, default=8, help="processes that register (default: %(default)s)")
-    parser.add_argument("--versions", type=int, help="versions of a run (default: 500, for overhead 200)")
-    parser.add_argument("--pairs", type=int, default=6, help="runs with and without Mother (default: %(default)s)")
+    parser.add_argument("--versions", type=int, help="with each server (default: 500, for overhead 480)")
+    parser.add_argument("--pairs", type=int, default=10, help="blocks with and without Mother (default: %(default)s)")
     parser.add_argument("--keep", type=Path, help="existing folder to leave logs and databases in")
     chosen = parser.parse_args()
     workers = chosen.workers or (4 if chosen.backend == "postgresql" else 2)
@@ -49,7 +49,7 @@ def main() -> int:
                     folder,
                     made,
                     config=config,
-                    versions=chosen.versions or 200,
+                    versions=chosen.versions or 480,
                     clients=chosen.clients,
                     pairs=chosen.pairs,
                 )

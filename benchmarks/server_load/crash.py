@@ -133,7 +133,7 @@ def measure(
         databases: Where the server gets its own from.
         config: The server.
         versions: How many to register.
-        clients: How many processes register, every other one with MLflow's Python client, the rest with REST.
+        clients: How many processes register, every fourth with MLflow's Python client, the others with REST.
         kills: What is killed, and after which share of the work.
         seed: Of the order in which models are registered: many come before their parents.
 
@@ -150,7 +150,7 @@ def measure(
         for family in range(len(SHAPES)):
             owner.create_model(f"family-{family}")
         shares = [Block(server.address, experiment, numbers[n::clients]) for n in range(clients)]
-        tasks = [Task(n, ("python", "rest")[n % 2], str(reports), [share]) for n, share in enumerate(shares)]
+        tasks = [Task(n, "rest" if n % 4 else "python", str(reports), [share]) for n, share in enumerate(shares)]
         run = Run(server, reports, versions)
         try:
             seconds = run.register(tasks, kills)
