@@ -44,6 +44,7 @@ from mlflow_mother.fingerprint.compute import fingerprint_model
 from mlflow_mother.fingerprint.format import from_bytes, to_bytes
 from mlflow_mother.fingerprint.record import SPEC, Fingerprint
 from mlflow_mother.heritage import ENGINE, compare, explain
+from mlflow_mother.registry.connection import Registry as SeenRegistry
 from mlflow_mother.service import Service
 from mlflow_mother.store import Registration, Store, StoredFingerprint
 from mlflow_mother.types import Edge, Lineage, ModelVersionRef, Node
@@ -137,12 +138,8 @@ class Registry:
 
     def service(self) -> Service:
         """A service on it, as a new process makes one."""
-        import mlflow
-
-        uri = f"sqlite:///{self.folder.absolute()}/mlflow.db"
-        mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(uri)
-        return Service(store=Store.open(f"sqlite:///{self.folder.absolute()}/mother.db", local=True))
+        registry = SeenRegistry(f"sqlite:///{self.folder.absolute()}/mlflow.db")
+        return Service(registry, store=Store.open(f"sqlite:///{self.folder.absolute()}/mother.db", local=True))
 
     def build(self) -> None:
         """Fills it, unless it is full already."""

@@ -19,7 +19,12 @@ name_option = click.option(
 )
 
 
-@click.group()
+@click.group(
+    epilog=examples(
+        "mlflow-mother webhook register https://lineage.example.org/webhook",
+        "mlflow-mother webhook serve --port 8080",
+    )
+)
 def webhook() -> None:
     """Webhooks of a server that has no Mother."""
 
