@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -52,13 +53,15 @@ def site(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     (folder / "mlflow.db").write_bytes(template.read_bytes())
     database = f"sqlite:///{folder}/mlflow.db"
     write([*everything(), *giant(), *states()], database)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_MOTHER_ENABLED", "false")
-        patch.setenv("MLFLOW_MOTHER_HOME", str(folder / "client"))
-        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-        with running(Config(), folder, database) as server:
+    with ExitStack() as stack:
+        # Only while it is filled: other packages' tests run in this process before the session ends.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_MOTHER_ENABLED", "false")
+            patch.setenv("MLFLOW_MOTHER_HOME", str(folder / "client"))
+            patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+            server = stack.enter_context(running(Config(), folder, database))
             fill(server, folder)
-            yield server
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def test_the_current_version_its_chips_and_its_way_from_the_root_are_pointed_out
     page = visit(model("digits", 3))
     expect(page.locator(NODES)).to_have_count(3)
     expect(page.locator(".node.current[data-node]")).to_have_attribute("data-node", "models:/digits/3")
-    expect(page.locator(".node.current[data-node] .chip.alias")).to_have_text("@champion")
+    expect(page.locator(".node.current[data-node] .chip.alias", has_text="@champion")).to_have_count(1)
     expect(node(page, "models:/digits/2").locator(".chip.stage")).to_have_text("Production")
     expect(page.locator(".edge.way")).to_have_count(2)
 
