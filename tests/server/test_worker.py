@@ -73,6 +73,7 @@ def _registered_past_the_server(uri: str, folder: Path) -> str:
         mlflow.set_tracking_uri(before)
 
 
+@pytest.mark.full
 def test_tables_of_a_newer_release_stop_mother_and_not_mlflow(tmp_path: Path, database: Callable[[str], str]) -> None:
     uri = database("sqlite")
     Store.open(uri, local=True).close()
