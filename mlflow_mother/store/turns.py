@@ -5,7 +5,8 @@ processes full of Mother's small transactions can keep one of MLflow's own waiti
 processes take turns with each other first, and each turn ends with a pause as long as the turn: of all the time, at
 least half is left to MLflow.
 
-The turns are about courtesy alone. Where they cannot be had (no ``fcntl``, no temporary folder), nothing waits.
+The turns are about courtesy alone. Where they cannot be had (no ``fcntl``, no temporary folder), nothing waits, and
+nobody waits for long for a process that was stopped in the middle of its turn.
 """
 
 from __future__ import annotations
@@ -26,18 +27,25 @@ except ImportError:  # Windows
 LONGEST_PAUSE = 0.1
 """Seconds: SQLite's pollers look again at least this often."""
 
+LONGEST_WAIT = 3.0
+"""Seconds after which a write goes ahead without its turn; eight busy processes wait about half of that."""
+
+_LOOK_AGAIN = 0.02
+
 
 @contextmanager
 def turn(file: Path) -> Iterator[None]:
     """Waits until no other of Mother's processes (or threads) writes to a SQLite file, and holds them off.
+
+    It waits no longer than :data:`LONGEST_WAIT`.
 
     Args:
         file: The database. A turn must not be taken within another.
     """
     handle = _open(file)
     try:
-        if handle is not None and fcntl is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        if handle is not None:
+            _wait(handle)
         began = time.monotonic()
         yield
         if handle is not None:
@@ -45,6 +53,17 @@ def turn(file: Path) -> Iterator[None]:
     finally:
         if handle is not None:
             os.close(handle)
+
+
+def _wait(handle: int) -> None:
+    until = time.monotonic() + LONGEST_WAIT
+    while fcntl is not None and time.monotonic() < until:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(_LOOK_AGAIN)
+        else:
+            return
 
 
 def _open(file: Path) -> int | None:

@@ -7,7 +7,6 @@ import signal
 from pathlib import Path
 
 import mlflow
-import pytest
 from conftest import Visit, model
 from mlflow_servers import API, Server, client_of, register, wait_until
 from playwright.sync_api import expect
@@ -17,7 +16,6 @@ STEADY = (".mother-tabs", ".mother-actions", ".mother-tree-strip")
 """What must not move."""
 
 
-@pytest.mark.full  # fails on an idle machine, where the page is faster than the queue: not understood yet
 def test_a_waiting_version_turns_into_its_lineage_without_a_jump(
     visit: Visit, site: Server, pictures: Path, tmp_path: Path
 ) -> None:
@@ -32,7 +30,9 @@ def test_a_waiting_version_turns_into_its_lineage_without_a_jump(
             register("late", base, tmp_path)
             register("late", finetuned(base, 8, 0.2), tmp_path)
         page = visit(model("late", 2))
-        expect(page.locator(".mother-made")).to_contain_text("Waiting to be analysed: 1 version comes first.")
+        # The worker may have been stopped in the middle of its turn to write: that is not waited for for long.
+        waiting = "Waiting to be analysed: 1 version comes first."
+        expect(page.locator(".mother-made")).to_contain_text(waiting, timeout=15_000)
         page.screenshot(path=pictures / "tab-pending-light.png", animations="disabled")
         dark = visit(model("late", 2), dark=True)
         dark.screenshot(path=pictures / "tab-pending-dark.png", animations="disabled")
