@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import mlflow
 import pytest
+from browser_pages import SETTLED, Visit, Watch
 from browser_samples import HOSTILE, WORST, everything, giant, states
 from forest_samples import register as write
 from mlflow_servers import Config, Server, client_of, is_done, register, running, wait_until
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from registry_samples import finetuned, network
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-SETTLED = ".mother-view:not([hidden], [aria-busy])"
-"""The tab after its first answer."""
-
-Visit = Callable[..., Page]
 
 
 def fill(server: Server, folder: Path) -> None:
@@ -74,33 +69,6 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@dataclass
-class Watch:
-    """What went wrong in a page.
-
-    Attributes:
-        errors: In words.
-        expected: Statuses that Mother's API may answer with in this test.
-    """
-
-    errors: list[str]
-    expected: set[int]
-
-    def listen(self, page: Page) -> None:
-        page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
-        page.on("console", self._console)
-
-    def _console(self, message: ConsoleMessage) -> None:
-        place = message.location.get("url", "")
-        if message.type not in {"error", "warning"}:
-            return
-        if message.text.startswith("Failed to load resource") and "mother" not in place:
-            return  # MLflow asks for what old and plain servers do not have.
-        if "mother" in place and any(f"status of {status}" in message.text for status in self.expected):
-            return
-        self.errors.append(f"{message.type}: {message.text} ({place})")
-
-
 @pytest.fixture
 def watch() -> Iterator[Watch]:
     """Fails the test at its end if anything went wrong in its pages."""
@@ -145,12 +113,6 @@ def visit(site: Server, browser: Browser, watch: Watch) -> Iterator[Visit]:
     yield open_page
     for context in contexts:
         context.close()
-
-
-def model(name: str, version: int | None = None, *, lineage: bool = True) -> str:
-    """The address of a model's or a version's page."""
-    place = f"#/models/{quote(name, safe='')}" + (f"/versions/{version}" if version else "")
-    return place + ("?tab=lineage" if lineage else "")
 
 
 @pytest.fixture(scope="session")

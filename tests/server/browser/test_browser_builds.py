@@ -11,7 +11,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from conftest import SETTLED, Visit, model
+from browser_pages import SETTLED, Visit, model
 from mlflow_servers import Config, Server, client_of, register, running
 from playwright.sync_api import expect
 from registry_samples import finetuned, network

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Visit, model
+from browser_pages import Visit, model
 from playwright.sync_api import Page, expect
 
 SCENES = {

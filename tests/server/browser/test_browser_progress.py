@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import mlflow
-from conftest import Visit, model
+from browser_pages import Visit, model
 from mlflow_servers import API, Server, client_of, register, wait_until
 from playwright.sync_api import expect
 from registry_samples import finetuned, network

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import SETTLED, Visit, Watch, model
+from browser_pages import SETTLED, Visit, Watch, model
 from mlflow_servers import ADMIN, PASSWORD, Config, Server, client_of, register, running
 from playwright.sync_api import Page, expect
 from registry_samples import network

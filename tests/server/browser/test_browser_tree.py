@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from browser_pages import SETTLED, Visit, Watch, model
 from browser_samples import HOSTILE, WORST
-from conftest import SETTLED, Visit, Watch, model
 from mlflow_servers import API, Server
 from playwright.sync_api import Locator, Page, expect
 

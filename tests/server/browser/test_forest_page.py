@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Watch
+from browser_pages import Watch
 from forest_samples import Sample, many_families, register, three_families
 from mlflow_servers import Config, Server, running
 from playwright.sync_api import Browser, Page, expect
