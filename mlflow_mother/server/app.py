@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
@@ -71,12 +72,17 @@ def _mount(app: Flask, access: Access) -> None:
     before = _paths(app)
     pages.register(app)
     access.admit((path, "GET") for path in _paths(app) - before)
+    _when_serving(services.read_ahead)
     if services.settings.enabled and services.settings.server_worker:
-        supervisor = Supervisor(services)
-        if _will_fork():
-            os.register_at_fork(after_in_child=supervisor.start)
-        else:
-            supervisor.start()
+        _when_serving(Supervisor(services).start)
+
+
+def _when_serving(start: Callable[[], None]) -> None:
+    """Starts something in every process that serves the application."""
+    if _will_fork():
+        os.register_at_fork(after_in_child=start)
+    else:
+        start()
 
 
 def _will_fork() -> bool:

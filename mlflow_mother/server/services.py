@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from functools import partial
 
-from mlflow_mother.errors import SchemaOutdatedError
+from mlflow_mother.errors import MotherError, SchemaOutdatedError
 from mlflow_mother.registry.connection import Registry
 from mlflow_mother.registry.proxied import storage_location
 from mlflow_mother.server import environment
-from mlflow_mother.server.workspaces import current_workspace
+from mlflow_mother.server.workspaces import all_workspaces, current_workspace, working_in
 from mlflow_mother.service import Service
 from mlflow_mother.settings import Settings, load_settings
 from mlflow_mother.store import Store
+
+log = logging.getLogger(__name__)
 
 CLAIM_SECONDS = 10.0
 """How long after a server's worker died the next one leaves its claims alone."""
@@ -51,6 +54,18 @@ class Services:
             )
             self._by_workspace.setdefault(workspace, service)
         return self._by_workspace[workspace]
+
+    def read_ahead(self) -> None:
+        """Reads every workspace's registry into memory, in a thread, so that nobody waits for it later."""
+        threading.Thread(target=self._read_ahead, name="mother-read-ahead", daemon=True).start()
+
+    def _read_ahead(self) -> None:
+        try:
+            for workspace in all_workspaces():
+                with working_in(workspace):
+                    self.of(workspace).forests.view()
+        except MotherError as error:
+            log.info("Mother could not read ahead: %s", error)
 
     @property
     def store(self) -> Store:

@@ -57,13 +57,18 @@ def turn(file: Path) -> Iterator[None]:
 
 def _wait(handle: int) -> None:
     until = time.monotonic() + LONGEST_WAIT
-    while fcntl is not None and time.monotonic() < until:
+    while not _locked(handle) and time.monotonic() < until:
+        time.sleep(_LOOK_AGAIN)
+
+
+def _locked(handle: int) -> bool:
+    """Locks the file if nobody else has; without locks, everybody has them."""
+    if fcntl is not None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            time.sleep(_LOOK_AGAIN)
-        else:
-            return
+            return False
+    return True
 
 
 def _open(file: Path) -> int | None:

@@ -18,14 +18,11 @@ A view is a function of the caller and a record; this module alone knows of HTTP
 from __future__ import annotations
 
 import json
-import logging
-import threading
 from collections.abc import Callable
 from functools import cache
 
 from flask import Flask, Response, request
 
-from mlflow_mother.errors import MotherError
 from mlflow_mother.server.access import Access
 from mlflow_mother.server.api import errors
 from mlflow_mother.server.api.caller import Caller
@@ -34,8 +31,6 @@ from mlflow_mother.server.api.openapi import openapi
 from mlflow_mother.server.api.routes import ROOT, ROUTES, Route
 from mlflow_mother.server.services import Services
 from mlflow_mother.types import Record
-
-log = logging.getLogger(__name__)
 
 MOST_BYTES = 100_000
 """Longest body of a request."""
@@ -60,24 +55,6 @@ def register(app: Flask, services: Services, access: Access) -> None:
         rule = _add_static_prefix(f"{ROOT}/{path}")
         app.add_url_rule(rule, f"mother {method} {path}", view, methods=[method])
         access.admit([(rule, method)])
-    app.before_request(_ahead_of_the_first(services))
-
-
-def _ahead_of_the_first(services: Services) -> Callable[[], None]:
-    """Reads the registry into memory as soon as this process serves anything, for whoever asks for it first."""
-    once = threading.Lock()
-
-    def read() -> None:
-        try:
-            services.of(None).forests.view()
-        except MotherError as error:
-            log.info("Mother could not read ahead: %s", error)
-
-    def start() -> None:
-        if once.acquire(blocking=False):
-            threading.Thread(target=read, name="mother-read-ahead", daemon=True).start()
-
-    return start
 
 
 def _view(route: Route, services: Services, access: Access) -> Callable[[], Response]:
