@@ -17,7 +17,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from mlflow_mother.export.routes import Block, Box, Line, Point, Style, place_family
+from mlflow_mother.export.lanes import Point, Style
+from mlflow_mother.export.routes import Block, Box, Line, place_family
 from mlflow_mother.export.rows import RowMeasures
 from mlflow_mother.export.structure import families, nodes_by_id
 from mlflow_mother.export.text import clean, node_details, node_name, shorten, text_width
