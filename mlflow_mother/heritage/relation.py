@@ -58,7 +58,8 @@ def classify(parent: Fingerprint, child: Fingerprint, comparison: Comparison) ->
     projections = (*certificates, *_projection_evidence(comparison))
     rank = update_rank(parent, child)
     if rank is not None:
-        low = Evidence(kind="rank", text=f"update rank {rank}", value=float(rank))
+        text = f"the change is of low rank, as a merged LoRA's is (rank {rank})"
+        low = Evidence(kind="rank", text=text, value=float(rank))
         return Finding(Relation.LORA_MERGED, rank, (low, untouched, *projections, cosine))
     if comparison.identical >= max(1.0, FROZEN_SHARE * comparison.tensors):
         return Finding(Relation.PARTIAL_FINETUNE, None, (untouched, *projections, cosine))
@@ -113,7 +114,9 @@ def _digest_evidence(comparison: Comparison) -> Evidence:
 
 
 def _cosine_evidence(comparison: Comparison) -> Evidence:
-    text = f"cosine {comparison.cosine:.3f} where chance gives {comparison.chance:.3f}"
+    alike = "more alike" if comparison.related > 0 else "not clearly more alike"
+    numbers = f"cosine {comparison.cosine:.3f}, chance {comparison.chance:.3f}"
+    text = f"the weights are {alike} than chance makes them ({numbers})"
     return Evidence(kind="cosine", text=text, value=comparison.cosine)
 
 
@@ -121,17 +124,30 @@ def _projection_evidence(comparison: Comparison) -> list[Evidence]:
     found = [
         Evidence(
             kind="projection",
-            text=f"projection {round(group.slope, 2) + 0.0:.2f} +- {interval(group):.2f} over "
-            f"{_counted(group)} (0: parent, 1: child, between: siblings)",
+            text=f"{_counted(group)} {_first(group)} (projection {round(group.slope, 2) + 0.0:.2f} +- "
+            f"{interval(group):.2f}; 0: the parent first, 1: the child first, between: siblings)",
             value=group.slope,
         )
         for group in comparison.projections
     ]
     overshoot = max((group.overshoot for group in comparison.projections), default=0.0)
     if believed(overshoot) < 0.5:
-        text = f"single matrices' projections leave 0 to 1 by {overshoot:.2f} on average: they hardly tell a direction"
+        text = (
+            "in a network like this, matrices hardly tell which came first "
+            f"(their projections leave 0 to 1 by {overshoot:.2f} on average)"
+        )
         found.append(Evidence(kind="overshoot", text=text, value=overshoot))
     return found
+
+
+def _first(group: Projection) -> str:
+    """What a group seems to say: more than half of the way to one side, with all of its confidence interval."""
+    s = "s" if group.tensors == 1 else ""
+    if group.slope + interval(group) < 0.5:
+        return f"look{s} as if the parent came first"
+    if group.slope - interval(group) > 0.5:
+        return f"look{s} as if the child came first"
+    return f"leave{s} open which came first"
 
 
 def _counted(group: Projection) -> str:

@@ -8,7 +8,9 @@ import pytest
 import torch
 from heritage_samples import base, printed, recovered
 
-from mlflow_mother.heritage import recover
+from mlflow_mother.heritage import compare, recover
+from mlflow_mother.heritage.projection import Projection
+from mlflow_mother.heritage.relation import classify
 from mlflow_mother.testing.trees import (
     Weights,
     adapter,
@@ -24,12 +26,16 @@ from mlflow_mother.testing.trees import (
 )
 from mlflow_mother.types import Evidence, Relation
 
-SCALE = "(0: parent, 1: child, between: siblings)"
+SCALE = "0: the parent first, 1: the child first, between: siblings"
 PROJECTIONS = (
-    f"projection 0.00 +- 0.01 over 14 matrices {SCALE}",
-    f"projection 0.00 +- 0.00 over 13 biases {SCALE}",
-    f"projection 0.00 +- 0.00 over 4 norm gains {SCALE}",
+    f"14 matrices look as if the parent came first (projection 0.00 +- 0.01; {SCALE})",
+    f"13 biases look as if the parent came first (projection 0.00 +- 0.00; {SCALE})",
+    f"4 norm gains look as if the parent came first (projection 0.00 +- 0.00; {SCALE})",
 )
+
+
+def alike(cosine: str, chance: str = "0.007") -> str:
+    return f"the weights are more alike than chance makes them (cosine {cosine}, chance {chance})"
 
 
 def counted(weights: Weights, steps: int) -> Weights:
@@ -44,7 +50,7 @@ GOLDEN = {
     "finetune": (
         lambda: (base(), finetuned(base(), 2)),
         Relation.FINETUNE,
-        (*PROJECTIONS, "cosine 0.980 where chance gives 0.007", "0 of 31 tensors untouched"),
+        (*PROJECTIONS, alike("0.980"), "0 of 31 tensors untouched"),
     ),
     "finetune with counters": (
         lambda: (counted(base(), 100), counted(finetuned(base(), 2), 150)),
@@ -52,7 +58,7 @@ GOLDEN = {
         (
             "step counters grew from 100 to 150",
             *PROJECTIONS,
-            "cosine 0.980 where chance gives 0.007",
+            alike("0.980"),
             "0 of 31 tensors untouched",
         ),
     ),
@@ -61,20 +67,20 @@ GOLDEN = {
         Relation.PARTIAL_FINETUNE,
         (
             "24 of 31 tensors untouched",
-            f"projection -0.01 +- 2.12 over 3 matrices {SCALE}",
-            f"projection 0.00 +- 2.12 over 3 biases {SCALE}",
-            f"projection 0.00 +- 6.35 over 1 norm gain {SCALE}",
-            "cosine 1.000 where chance gives 0.007",
+            f"3 matrices leave open which came first (projection -0.01 +- 2.12; {SCALE})",
+            f"3 biases leave open which came first (projection 0.00 +- 2.12; {SCALE})",
+            f"1 norm gain leaves open which came first (projection 0.00 +- 6.35; {SCALE})",
+            alike("1.000"),
         ),
     ),
     "merged LoRA": (
         lambda: (base(), lora_merged(base(), 2, rank=4)),
         Relation.LORA_MERGED,
         (
-            "update rank 4",
+            "the change is of low rank, as a merged LoRA's is (rank 4)",
             "19 of 31 tensors untouched",
-            f"projection -0.04 +- 0.09 over 12 matrices {SCALE}",
-            "cosine 0.985 where chance gives 0.007",
+            f"12 matrices look as if the parent came first (projection -0.04 +- 0.09; {SCALE})",
+            alike("0.985"),
         ),
     ),
     "cast": (
@@ -83,7 +89,7 @@ GOLDEN = {
         (
             "exact rounding to bf16: all 4,554 sampled values of 31 tensors agree",
             "0 of 31 tensors untouched",
-            "cosine 1.000 where chance gives 0.007",
+            alike("1.000"),
         ),
     ),
     "pruned": (
@@ -92,7 +98,7 @@ GOLDEN = {
         (
             "50% zeros, 0% before; every other sampled value is the parent's",
             "17 of 31 tensors untouched",
-            "cosine 0.964 where chance gives 0.007",
+            alike("0.964"),
         ),
     ),
     "pruned and retrained": (
@@ -101,7 +107,7 @@ GOLDEN = {
         (
             "50% zeros, 0% before; the rest was trained on",
             "0 of 31 tensors untouched",
-            "cosine 0.961 where chance gives 0.007",
+            alike("0.961"),
         ),
     ),
     "quantised": (
@@ -110,7 +116,7 @@ GOLDEN = {
         (
             "13 of 13 large tensors hold at most 209 values a row",
             "18 of 31 tensors untouched",
-            "cosine 1.000 where chance gives 0.006",
+            alike("1.000", "0.006"),
         ),
     ),
     "extended": (
@@ -119,7 +125,7 @@ GOLDEN = {
         (
             "1 tensor has more rows (96 -> 112)",
             "30 of 30 tensors untouched",
-            "cosine 1.000 where chance gives 0.007",
+            alike("1.000"),
         ),
     ),
     "copy": (
@@ -186,3 +192,18 @@ def test_no_text_needs_a_programmer():
     for item in found:
         assert re.fullmatch(r"[\w ,.:;%()'>+-]+", item.text) and "  " not in item.text
         assert "np." not in item.text and "None" not in item.text and "_" not in item.text
+
+
+def test_texts_of_projections_that_do_not_point_from_the_parent():
+    parent, child = printed(base()), printed(finetuned(base(), 2))
+    pair = compare(parent, child)
+    one = Projection(role="matrix", tensors=12, median=1, slope=0.9, error=0.1, shrink=0, overshoot=0.2)
+    other = Projection(role="gain", tensors=4, median=0.5, slope=0.5, error=0.01, shrink=0)
+    doctored = pair.model_copy(update={"projections": (one, other), "cosine": 0.01})
+    assert [item.text for item in classify(parent, child, doctored).evidence[:4]] == [
+        f"12 matrices look as if the child came first (projection 0.90 +- 0.22; {SCALE})",
+        f"4 norm gains leave open which came first (projection 0.50 +- 0.04; {SCALE})",
+        "in a network like this, matrices hardly tell which came first "
+        "(their projections leave 0 to 1 by 0.20 on average)",
+        "the weights are not clearly more alike than chance makes them (cosine 0.010, chance 0.007)",
+    ]

@@ -23,7 +23,7 @@ def test_a_perceptron_that_calms_its_logits_is_linked_with_open_direction(percep
         (edge,) = recover({"b": root, "a": child}).edges
         assert {edge.parent, edge.child} == {"a", "b"}
         assert edge.direction == "undecided"
-        assert any("hardly tell a direction" in reason.text for reason in explain(root, child)[1].evidence)
+        assert any("hardly tell which came first" in reason.text for reason in explain(root, child)[1].evidence)
 
 
 def test_slopes_count_the_less_the_farther_projections_overshoot() -> None:
