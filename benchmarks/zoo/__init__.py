@@ -1,0 +1,13 @@
+"""Real, trained model trees for the accuracy lab.
+
+==============  =====================================================================================
+``data``        endless tasks from scikit-learn's digits and from Python's own documentation
+``networks``    small networks of five architectures, all but one as Hugging Face lays them out
+``learning``    pre-training, fine-tuning, LoRA and distillation
+``edits``       what is done to weights without training: casts, grids, pruning, merges, permutations
+``plans``       which trees there are: shapes, changes, negatives
+``growing``     one tree from its plan, a folder of safetensors files with the truth beside them
+==============  =====================================================================================
+
+``python -m benchmarks.zoo`` grows all of it.
+"""
