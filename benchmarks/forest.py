@@ -28,6 +28,7 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import create_engine, insert
 
 from benchmarks.server_load.surroundings import Config, databases, running
 from mlflow_mother.heritage import ENGINE
@@ -54,23 +55,25 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--versions", type=int, default=10_000)
     arguments.add_argument("--rounds", type=int, default=30)
+    arguments.add_argument("--servers", type=int, default=5, help="how many are started for *first*")
     chosen = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(Path(folder), chosen.versions, chosen.rounds), indent=1))
+        print(json.dumps(measure(Path(folder), chosen.versions, chosen.rounds, chosen.servers), indent=1))
 
 
-def measure(folder: Path, versions: int, rounds: int) -> dict[str, Any]:
+def measure(folder: Path, versions: int, rounds: int, servers: int) -> dict[str, Any]:
     """Fills a store and times its pages."""
     with databases("sqlite", folder) as made:
         uri = made.fresh(folder)
     store = Store.open(uri, local=True)
     refs = fill(store, versions)
+    register(uri, refs)
     everyone, somebody = client(uri, OpenAccess()), client(uri, Partial())
     for asking in (everyone, somebody):
         timed(asking, ROUTES[0])
     unread = [timed(client(uri, OpenAccess()), ROUTES[0]) for _ in range(max(2, rounds // 3))]
     found: dict[str, Any] = {"versions": versions, "goal_ms": GOAL_MS, "unread": summary(unread)}
-    found["first, each of five servers"] = [first(folder, uri) for _ in range(5)]
+    found["first, each server"] = [first(folder, uri) for _ in range(servers)]
     for route in ROUTES:
         changed = [timed(everyone, route, lambda: change(store, refs)) for _ in range(rounds)]
         same = [timed(everyone, route) for _ in range(rounds)]
@@ -99,6 +102,22 @@ def fill(store: Store, versions: int) -> list[ModelVersionRef]:
             store.record_inference(ref, lineage(ref, parent, dice), engine=ENGINE)
         size = max(1, min(int(dice.paretovariate(0.9)), 300))
     return refs
+
+
+def register(uri: str, refs: list[ModelVersionRef]) -> None:
+    """Makes MLflow hold the same versions: who does not see everything sees no others."""
+    from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModel
+
+    names = [{"workspace": "default", "name": name} for name in {ref.name for ref in refs}]
+    rows = [
+        {"workspace": "default", "name": ref.name, "version": ref.version, "creation_time": int(1000 * (1.7e9 + n))}
+        for n, ref in enumerate(refs)
+    ]
+    engine = create_engine(uri)
+    with engine.begin() as connection:
+        connection.execute(insert(SqlRegisteredModel), names)
+        connection.execute(insert(SqlModelVersion), rows)
+    engine.dispose()
 
 
 def lineage(ref: ModelVersionRef, parent: ModelVersionRef, dice: random.Random) -> Lineage:
