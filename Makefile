@@ -6,7 +6,8 @@ STAMP := $(VENV)/.installed
 # Extra arguments for installing torch alone, for example an --index-url that serves CPU builds.
 TORCH_ARGS ?=
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
-PYTEST_ARGS ?= -n 2
+# Neighbours run in one process, so that a module starts its servers once.
+PYTEST_ARGS ?= -n 2 --dist worksteal
 NOTIFY := hooks/mlflow-mother-notify
 HIDE_PROGRESS := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off
 

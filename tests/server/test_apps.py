@@ -12,13 +12,11 @@ import pytest
 from mlflow_servers import ADMIN, API, Config, Server, client_of, is_done, register, running, tags, wait_until
 from registry_samples import finetuned, network
 
-SHORT = [
-    Config("uvicorn", 1, "/ml", "local", "postgresql", True, True),
-    Config("gunicorn", 1, "/ml", "s3", "sqlite", True, False),
-]
+SHORT = [Config("uvicorn", 1, "/ml", "local", "postgresql", True, True)]
 """Part of ``make test``."""
 
 LONG = [
+    Config("gunicorn", 1, "/ml", "s3", "sqlite", True, False),
     Config("uvicorn", 1, "", "local", "sqlite", False, False),
     Config("uvicorn", 4, "", "s3", "sqlite", True, True),
     Config("uvicorn", 4, "/ml", "s3", "postgresql", False, False),

@@ -15,7 +15,7 @@ from benchmarks.server_load.surroundings import Databases, databases
 
 def test_no_version_is_lost_with_the_worker(tmp_path: Path, template: Path) -> None:
     made = Databases(template, None)
-    found = crash.measure(tmp_path, made, config=Config(workers=2), versions=24, clients=4, kills=[(0.4, crash.WORKER)])
+    found = crash.measure(tmp_path, made, config=Config(workers=2), versions=12, clients=3, kills=[(0.4, crash.WORKER)])
     assert found["holds"], found
     assert [kill["claimed"] > 0 for kill in found["kills"]] == [True]
     assert found["parents"] == {"right": found["in MLflow"]}
