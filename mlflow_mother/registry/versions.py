@@ -17,7 +17,10 @@ from mlflow_mother.registry.tags import ignores
 from mlflow_mother.types import ModelVersionRef
 
 PAGE = 200
-"""Versions asked for at once."""
+"""Versions, or registered models, asked for at once."""
+
+FEW = 10
+"""Registered models that are asked for one by one before all of them are listed."""
 
 _LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]+)$")
 _PROMPT = "mlflow.prompt.is_prompt"
@@ -78,7 +81,7 @@ def list_versions(registry: Registry, model: str | None = None) -> Iterator[Regi
     # MLflow's filters know no way to write a text with both kinds of quotes.
     quote = next((quote for quote in "'\"" if model and quote not in model), None)
     filter_string = f"name = {quote}{model}{quote}" if quote else None
-    token, seen, models = None, set[ModelVersionRef](), dict[str, RegisteredModel]()
+    token, seen, models = None, set[ModelVersionRef](), _Models(registry)
     while True:
         with mlflow_errors(f"The versions of {model or 'the registry'} could not be listed"):
             page = registry.client.search_model_versions(
@@ -89,8 +92,6 @@ def list_versions(registry: Registry, model: str | None = None) -> Iterator[Regi
             if ref in seen or is_prompt(version.tags) or (model and ref.name != model):
                 continue
             seen.add(ref)
-            if ref.name not in models:
-                models[ref.name] = model_if_there(registry, ref.name)
             yield from_mlflow(registry, version, models[ref.name])
         token = page.token
         if not token:
@@ -121,7 +122,42 @@ def get_model(registry: Registry, name: str) -> RegisteredModel:
         RegistryError: The registry cannot be read.
     """
     with mlflow_errors(f"Registered model {name!r} could not be read"):
-        model = registry.client.get_registered_model(name)
+        return _model(registry.client.get_registered_model(name))
+
+
+class _Models(dict[str, RegisteredModel]):
+    """Registered models by name, asked for when they are wanted; an empty one for a name that was deleted meanwhile.
+
+    A few are asked for one by one, since whoever wants the newest versions wants few. Then all are listed.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__()
+        self._registry = registry
+        self._listed = False
+
+    def __missing__(self, name: str) -> RegisteredModel:
+        if len(self) >= FEW and not self._listed:
+            self._listed = True
+            self.update(_list_models(self._registry))
+        if name not in self:
+            self[name] = model_if_there(self._registry, name)
+        return self[name]
+
+
+def _list_models(registry: Registry) -> Iterator[tuple[str, RegisteredModel]]:
+    token = None
+    while True:
+        with mlflow_errors("The registered models could not be listed"):
+            page = registry.client.search_registered_models(max_results=PAGE, page_token=token)
+        yield from ((model.name, _model(model)) for model in page)
+        token = page.token
+        if not token:
+            return
+
+
+def _model(model: Any) -> RegisteredModel:
+    """Reads MLflow's own model object."""
     aliases: dict[str, tuple[str, ...]] = {}
     for alias, version in sorted((model.aliases or {}).items()):
         aliases[str(version)] = (*aliases.get(str(version), ()), alias)
