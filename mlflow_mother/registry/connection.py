@@ -1,6 +1,6 @@
 """One registry as this process sees it: its address, its workspace and MLflow's client for it.
 
-MLflow's errors do not leave the package; they become :class:`RegistryError` and its two children below.
+MLflow's errors do not leave the package; they become :class:`RegistryError` and its children below.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ ARTIFACTS_DESTINATION = "MLFLOW_ARTIFACTS_DESTINATION"
 """MLflow's variable for ``--artifacts-destination``: set for a command that runs beside a server, on its database."""
 
 _MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"})
+_INVALID = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST"})
 _FORBIDDEN = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
 
 
@@ -35,6 +36,10 @@ class NotFoundError(RegistryError):
 
 class ForbiddenError(RegistryError):
     """This process may not do that; it is left to one that may."""
+
+
+class InvalidError(RegistryError):
+    """MLflow does not take what was asked; asking again would not help."""
 
 
 @contextmanager
@@ -57,6 +62,8 @@ def mlflow_errors(what: str) -> Iterator[None]:
             raise NotFoundError(reason, "Check that it was not deleted.") from error
         if code in _FORBIDDEN or status in (401, 403) or isinstance(error, PermissionError):
             raise ForbiddenError(reason, "Run Mother as a user that may do this.") from error
+        if code in _INVALID:
+            raise InvalidError(reason, "Correct what MLflow complains of.") from error
         raise RegistryError(reason, "Check that the registry and its artifact store can be reached.") from error
 
 
@@ -122,6 +129,11 @@ class Registry:
     def id(self) -> str:
         """Stable identifier of the registry, as its store knows it."""
         return self.store.registry
+
+    @property
+    def deployment(self) -> str:
+        """Stable identifier of the registry with all its workspaces: what one server serves."""
+        return store_address(self.uri, None, self.settings).registry
 
     @property
     def address(self) -> str:

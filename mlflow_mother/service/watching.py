@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from queue import Empty, SimpleQueue
 
 from mlflow_mother.errors import RegistryError, SchemaOutdatedError, StoreError
-from mlflow_mother.registry.connection import NotFoundError, Registry
+from mlflow_mother.registry.connection import ForbiddenError, InvalidError, NotFoundError, Registry
 from mlflow_mother.registry.news import News
 from mlflow_mother.registry.versions import RegisteredVersion, get_version, is_prompt
 from mlflow_mother.service.reconciling import Progress, Reconciler, Report
@@ -156,6 +156,8 @@ class Watcher:
                 found.append(get_version(self.registry, ref, with_model=True))
             except NotFoundError:
                 self._say(f"{ref.uri} was announced, but is not in the registry")
+            except (ForbiddenError, InvalidError) as error:  # of this version alone: the others go on
+                self._say(f"{ref.uri} was announced and is left out: {error.what}")
         self._hinted.clear()
         return [version for version in found if not is_prompt(version.tags)]
 

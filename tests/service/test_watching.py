@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from registry_samples import Bench, finetuned, network
 
 from mlflow_mother.registry import news
@@ -104,8 +107,8 @@ def test_prompts_are_no_news(quiet: Bench, service: Service) -> None:
 def test_a_version_that_cannot_be_done_now_is_tried_less_and_less_often(
     quiet: Bench, service: Service, monkeypatch
 ) -> None:
-    monkeypatch.setattr(worker, "RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(worker, "LONGEST_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(worker, "RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(worker, "LONGEST_RETRY_SECONDS", 1.0)
     ref = service.registry.parse(quiet.register("a", ROOT))
     service.enqueue(ref)
     pauses: list[float] = []
@@ -115,6 +118,34 @@ def test_a_version_that_cannot_be_done_now_is_tried_less_and_less_often(
         pauses.append(time.monotonic())
         service.worker().work(claims, max_bytes=0)
     gaps = [later - earlier for earlier, later in pairwise(pauses)]
-    assert all(gap >= least for gap, least in zip(gaps, (0.05, 0.1, 0.2), strict=True)), gaps
+    assert all(gap >= least for gap, least in zip(gaps, (0.5, 1.0, 1.0), strict=True)), gaps
     known = service.store.version(ref)
     assert known is not None and known.status.value == "pending" and known.reason
+
+
+def test_a_hint_at_what_one_may_not_read_or_name_is_left_out_alone(
+    quiet: Bench, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet.register("a", ROOT)
+    client, refused = service.registry.client, threading.Event()
+    get = client.get_model_version
+
+    def forbid(name: str, version: str) -> object:
+        if name == "secret":
+            refused.set()
+            raise MlflowException("Permission denied", error_code=PERMISSION_DENIED)
+        return get(name, version)
+
+    monkeypatch.setattr(client, "get_model_version", forbid)
+    said: list[str] = []
+    watcher = _watcher(service, said.append)
+    watcher.hint("secret", "1")
+    watcher.hint("no/name", "1")
+    watcher.hint("a", "1")
+    watcher._next_full = watcher._next_news = time.monotonic() + 3600  # everything was reconciled just now
+    watcher._rest(time.monotonic() + 1)
+    watcher._look()
+    assert refused.is_set()
+    assert quiet.mother("models:/a/1")["status"] == "done", "the others go on"
+    assert [event for event in said if "models:/secret/1" in event and "Permission denied" in event]
+    assert [event for event in said if "models:/no/name/1" in event and "left out" in event]
