@@ -70,15 +70,25 @@ def make_watcher(interval: float, full_every: float) -> Watcher:
     Args:
         interval: Seconds between looks for new versions.
         full_every: Seconds between reconciliations of everything.
+
+    Raises:
+        click.ClickException: The registry's server has a Mother of its own.
     """
     from mlflow_mother.api.registered import current_service
     from mlflow_mother.registry.connection import give_up_soon
+    from mlflow_mother.registry.standdown import has_mother
     from mlflow_mother.service.watching import Watcher
 
     give_up_soon()
     # Each attempt of a request, where one line says what the outcome means.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-    return Watcher(current_service(), interval=interval, full_every=full_every, say=say, working=_working)
+    service = current_service()
+    if has_mother(service.registry):
+        raise click.ClickException(
+            f"{service.registry.address} has a Mother of its own, which analyses whatever is registered there. "
+            "There is nothing to watch: its Lineage tab shows the result."
+        )
+    return Watcher(service, interval=interval, full_every=full_every, say=say, working=_working)
 
 
 def say(event: str) -> None:

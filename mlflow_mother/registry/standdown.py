@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow_mother.registry.connection import Registry
 
 STATUS_ROUTE = "/ajax-api/2.0/mlflow-mother/status"
 """Answered with JSON whose ``worker`` is true by a server that analyses what is registered with it."""
@@ -32,6 +35,11 @@ def server_has_mother(store: Any, deadline: float) -> bool:
     answer = _ask(credentials, min(TIMEOUT_SECONDS, max(0.05, deadline - now)))
     _answers[credentials.host] = (now, answer)
     return answer
+
+
+def has_mother(registry: Registry) -> bool:
+    """Asks a registry's server; False where there is none, and when in doubt."""
+    return server_has_mother(getattr(registry.versions_client, "store", None), time.monotonic() + TIMEOUT_SECONDS)
 
 
 def _ask(credentials: Any, timeout: float) -> bool:

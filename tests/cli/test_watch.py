@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from foreign_server import ForeignServer, Team, command, eventually
+from foreign_server import SECRET, ForeignServer, Team, command, eventually
 from registry_samples import THIRD_PARTY_WARNINGS, finetuned, network
 
 pytestmark = [pytest.mark.filterwarnings(warning) for warning in THIRD_PARTY_WARNINGS]
@@ -62,6 +64,29 @@ def _looks_are_cheap(foreign: ForeignServer) -> None:
     began, searched = requests(), requests("model-versions/search")
     eventually(lambda: requests("model-versions/search") > searched + 3)
     assert requests() - began == requests("model-versions/search") - searched
+
+
+@pytest.mark.parametrize("args", [("watch",), ("watch", "--once"), ("webhook", "serve")])
+def test_a_server_with_a_mother_of_its_own_needs_nobody_to_watch(
+    run: Callable, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"worker": true}')
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{listening.server_port}")
+        monkeypatch.setenv("MLFLOW_MOTHER_WEBHOOK_SECRET", SECRET)
+        done = run(*args)
+        listening.shutdown()
+    assert done.exit_code == 2, done.stderr
+    assert "has a Mother of its own" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_once_says_so_when_the_server_is_away(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
