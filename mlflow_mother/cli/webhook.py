@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 
 import click
@@ -62,6 +63,8 @@ def serve(host: str, port: int, interval: float, full_every: float) -> None:
     from mlflow_mother.service.deliveries import shared_secret
     from mlflow_mother.settings import load_settings
 
+    # A line for each request that is none or comes too many, which anybody can send.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     secret = shared_secret(load_settings())
     watcher = make_watcher(interval, full_every)
     app = application(

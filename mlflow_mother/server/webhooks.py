@@ -24,6 +24,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from mlflow_mother.errors import MotherError
 from mlflow_mother.service.deliveries import DeliveryRefusedError, MemoryFullError, SeenDeliveries, verify
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,9 @@ MAX_BODY = 1_000_000
 
 BODY_SECONDS = 10.0
 """Longest time that a sender may take for a delivery's body."""
+
+COMPLAINT_SECONDS = 60.0
+"""Longest time between lines in the log about deliveries that were refused; anybody can send such."""
 
 MAX_CONNECTIONS = 100
 STOP_SECONDS = 10.0
@@ -55,7 +59,7 @@ def application(secret: str, hint: Hint, health: Callable[[], dict[str, Any]], w
         health: What the health route says, beside ``"ok": true``.
         workspace: Deliveries of other MLflow workspaces are left alone.
     """
-    seen = SeenDeliveries()
+    seen, complaints = SeenDeliveries(), _Complaints()
 
     async def receive(request: Request) -> JSONResponse:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -70,7 +74,7 @@ def application(secret: str, hint: Hint, health: Callable[[], dict[str, Any]], w
         try:
             delivery = verify(secret, request.headers, body, now)
         except DeliveryRefusedError as error:
-            log.warning("Refused a webhook: %s", error)
+            complaints.add(error)
             return _answer(401, error.what)
         try:
             version = _version_in(body, workspace)
@@ -79,7 +83,7 @@ def application(secret: str, hint: Hint, health: Callable[[], dict[str, Any]], w
         try:
             new = seen.add(delivery, now)
         except MemoryFullError as error:
-            log.warning("Refused a webhook: %s", error)
+            complaints.add(error)
             return _answer(503, error.what)
         if not new:
             return _answer(200, "This delivery came before.")
@@ -122,6 +126,34 @@ def listening(listener: socket.socket, app: Callable[..., Awaitable[None]]) -> I
     finally:
         server.should_exit = True
         thread.join(STOP_SECONDS)
+
+
+class _Complaints:
+    """Says at once why a delivery is refused, and after that once in a while how many more were."""
+
+    def __init__(self) -> None:
+        self._more = 0
+        self._quiet = False
+        self._latest: MotherError | None = None
+
+    def add(self, error: MotherError) -> None:
+        """Takes note of a refused delivery; within the event loop."""
+        if self._quiet:
+            self._more, self._latest = self._more + 1, error
+            return
+        log.warning("Refused a webhook: %s", error)
+        self._be_quiet()
+
+    def _be_quiet(self) -> None:
+        self._quiet = True
+        asyncio.get_running_loop().call_later(COMPLAINT_SECONDS, self._sum_up)
+
+    def _sum_up(self) -> None:
+        self._quiet = False
+        if self._more:
+            log.warning("Refused %d more webhooks in %g s; the last: %s", self._more, COMPLAINT_SECONDS, self._latest)
+            self._more = 0
+            self._be_quiet()
 
 
 async def _body(request: Request) -> bytes | None:

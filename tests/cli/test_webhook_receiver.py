@@ -8,6 +8,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -64,13 +65,19 @@ class Receiver:
             connection.close()
 
 
-@pytest.fixture(scope="module")
-def _listening() -> Iterator[Receiver]:
+@contextmanager
+def new_receiver() -> Iterator[Receiver]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         receiver = Receiver(listener.getsockname()[1])
         app = application(SECRET, lambda *hint: receiver.hints.append(hint), lambda: {"more": 1}, None)
         with listening(listener, app):
             yield receiver
+
+
+@pytest.fixture(scope="module")
+def _listening() -> Iterator[Receiver]:
+    with new_receiver() as receiver:
+        yield receiver
 
 
 @pytest.fixture
@@ -145,10 +152,26 @@ def test_other_methods_and_paths_are_refused_and_health_is_told(receiver: Receiv
     assert receiver.request("GET", webhooks.HEALTH) == (200, b'{"ok":true,"more":1}')
 
 
-def test_the_secret_is_in_no_log(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_deliveries_are_counted_and_not_logged_one_by_one(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "COMPLAINT_SECONDS", 0.5)
+    with new_receiver() as receiver:
+        for _ in range(5):
+            assert receiver.deliver(CREATED, secret="a secret of somebody else") == 401
+        eventually(lambda: "Refused 4 more webhooks in 0.5 s" in caplog.text)
+        lines = [record.getMessage() for record in caplog.records if record.name == webhooks.__name__]
+        assert len(lines) == 2 and all("signature is wrong" in line for line in lines)
+        time.sleep(0.6)
+        receiver.deliver(CREATED, secret="a secret of somebody else")
+        eventually(lambda: caplog.text.count("Refused a webhook") == 2)
+
+
+def test_the_secret_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
-    receiver.deliver(CREATED)
-    receiver.deliver(CREATED, secret="a secret of somebody else")
-    eventually(lambda: "signature is wrong" in caplog.text)
+    with new_receiver() as receiver:
+        receiver.deliver(CREATED)
+        receiver.deliver(CREATED, secret="a secret of somebody else")
+        eventually(lambda: "signature is wrong" in caplog.text)
     assert SECRET not in caplog.text
     assert sign(SECRET, "", "", b"")[:6] not in caplog.text, "no signature either"
