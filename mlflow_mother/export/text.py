@@ -123,8 +123,8 @@ def probability_text(probability: float) -> str:
 
 
 def share_text(weight: float) -> str:
-    """A merge coefficient as a percentage."""
-    return f"{round(weight * 100)}%" if math.isfinite(weight) else "?"
+    """A merge coefficient as a percentage; a question mark where it is not told, which is what a whole one means."""
+    return f"{round(weight * 100)}%" if math.isfinite(weight) and weight != 1.0 else "?"
 
 
 def edge_label(edge: Edge) -> str:

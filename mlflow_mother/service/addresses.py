@@ -17,15 +17,25 @@ def names_in(text: str) -> set[str]:
     return {name for names in _readings(text) for name in names}
 
 
-def may_tell(text: str, hidden: AbstractSet[str], known: AbstractSet[str]) -> bool:
+def versions_in(text: str) -> set[str]:
+    """The node ids of all versions that a text may name."""
+    found = set()
+    for rest in text.split(ADDRESS)[1:]:
+        name, _, number = rest.partition("/")
+        digits = number[: len(number) - len(number.lstrip("0123456789"))]
+        found.add(f"{ADDRESS}{name}/{digits}")
+    return found
+
+
+def may_tell(text: str, hidden: AbstractSet[str] | None, known: AbstractSet[str]) -> bool:
     """Whether a text can be shown to somebody.
 
     Args:
         text: The text.
-        hidden: Registered models whose names they must not learn.
-        known: All registered models. While some are hidden, an unknown name may be one of theirs as it was before.
+        hidden: Registered models whose names they must not learn; None for who may learn every name.
+        known: All registered models. An unknown name may be that of a hidden one as it was before.
     """
-    if not hidden or ADDRESS not in text:
+    if hidden is None or ADDRESS not in text:
         return True
     return all(hidden.isdisjoint(names) and not known.isdisjoint(names) for names in _readings(text))
 

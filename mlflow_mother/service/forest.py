@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from mlflow_mother.service.addresses import names_in
+from mlflow_mother.service.addresses import ADDRESS, names_in
 from mlflow_mother.service.families import is_registered
 from mlflow_mother.service.view import View
 from mlflow_mother.store import Decision, DeclaredParent, FingerprintFacts, Stamp, Store, StoredVersion
@@ -100,6 +100,27 @@ class Forest:
         declared = {uri for uri, said in self.declared.items() if any(parent.parent in nodes for parent in said)}
         return inferred | declared
 
+    def naming(self, models: AbstractSet[str]) -> set[str]:
+        """The versions of which something is said, by anybody, that may name one of these registered models."""
+        if not models:
+            return set()
+
+        def named(text: str | None) -> bool:
+            return text is not None and ADDRESS in text and not models.isdisjoint(names_in(text))
+
+        found = {uri for uri, known in self.versions.items() if named(known.reason)}
+        found |= {uri for uri, said in self.declared.items() if any(named(parent.parent) for parent in said)}
+        return found | {
+            uri for uri, made in self.decisions.items() if any(named(one.parent) or named(one.note) for one in made)
+        }
+
+    def without(self, gone: AbstractSet[str]) -> set[str]:
+        """The versions that look different when these are there and when they are not; they themselves included."""
+        ends = (end for uri in gone for edge in self.edges.get(uri, ()) for end in (edge.parent, edge.child))
+        ancestors = {end for end in ends if not is_registered(end)}
+        models = {known.ref.name for uri in gone if (known := self.versions.get(uri))}
+        return {*gone, *self._concerned({*gone, *ancestors}), *self.naming(models)}
+
     @cached_property
     def names(self) -> frozenset[str]:
         """The registered models that occur: whoever wants to hide some is asked about each of them."""
@@ -125,17 +146,29 @@ class Forests:
         self._views: list[tuple[View, set[str]]] = []
         self._facts: dict[str, FingerprintFacts] = {}
 
-    def view(self, readable: Callable[[str], bool] | None = None) -> View:
+    def view(
+        self, readable: Callable[[str], bool] | None = None, held: Mapping[str, Mapping[str, int]] | None = None
+    ) -> View:
         """What somebody may see now.
 
         Args:
             readable: Whether they may see a registered model, by its name; None for everything.
+            held: What the registry holds, as :func:`~mlflow_mother.registry.held.held_versions` says. They see nothing
+                else: neither other models, whatever ``readable`` says, nor a version that another has replaced.
         """
         with self._lock:
             # Read before everything else: what changes in between is found again by the next caller.
             forest = self._now(self._store.stamp(self._registry))
-            hidden = frozenset() if readable is None else frozenset(n for n in forest.names if not readable(n))
-            return self._view(forest, hidden)
+            if readable is None:
+                return self._view(forest, None, frozenset())
+            hidden = {name for name in forest.names if not readable(name)}
+            if held is None:
+                return self._view(forest, frozenset(hidden), frozenset())
+            hidden |= forest.names - held.keys()
+            gone = (
+                uri for uri, known in forest.versions.items() if known.ref.name in held and not _is_held(known, held)
+            )
+            return self._view(forest, frozenset(hidden), frozenset(gone))
 
     def facts(self, digests: Collection[str]) -> dict[str, FingerprintFacts]:
         """What fingerprints say of the weights as a whole, by digest; kept, since weights never change."""
@@ -153,24 +186,34 @@ class Forests:
         if updated is None:
             self._forest, self._views = Forest.read(self._store, stamp), []
         else:
-            self._forest, touched = updated
+            forest, touched = updated
+            if self._forest and any(view.hidden is not None for view, _ in self._views):
+                # Names that are new may be hidden, also in what was said before they came.
+                touched |= forest.naming(forest.names - self._forest.names)
             for _, outdated in self._views:
                 outdated |= touched
+            self._forest = forest
         return self._forest
 
-    def _view(self, forest: Forest, hidden: frozenset[str]) -> View:
+    def _view(self, forest: Forest, hidden: frozenset[str] | None, gone: frozenset[str]) -> View:
         for place, (view, outdated) in enumerate(self._views):
             # The same person's, although there may be more that is hidden from them by now.
-            if view.hidden == hidden & view.forest.names:
-                if view.forest is not forest:
-                    view = view.updated(forest, hidden, outdated)
+            if view.is_of(hidden):
+                if view.forest is not forest or view.gone != gone:
+                    view = view.updated(forest, hidden, gone, outdated | forest.without(view.gone ^ gone))
                 del self._views[place]
                 break
         else:
             with _no_garbage():
-                view = View.of(forest, hidden)
+                view = View.of(forest, hidden, gone)
         self._views = [(view, set()), *self._views[: MOST_VIEWS - 1]]
         return view
+
+
+def _is_held(known: StoredVersion, held: Mapping[str, Mapping[str, int]]) -> bool:
+    """Whether the registry holds this version, and not another that was registered under its name and number."""
+    at = known.registered_at
+    return at is not None and held[known.ref.name].get(known.ref.version) == round(1000 * at)
 
 
 @contextmanager

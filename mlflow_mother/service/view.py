@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlflow_mother.export import AuditRow
 from mlflow_mother.export.text import natural_key, split_uri
-from mlflow_mother.service.addresses import may_tell
+from mlflow_mother.service.addresses import may_tell, versions_in
 from mlflow_mother.service.auditing import audit_rows
 from mlflow_mother.service.decisions import Standing, standing
 from mlflow_mother.service.families import heirs, is_registered, tree_of, with_numbers
@@ -62,6 +62,11 @@ class Family:
             found[edge.parent].add(edge.child)
             found[edge.child].add(edge.parent)
         return dict(found)
+
+    @cached_property
+    def shares(self) -> dict[tuple[str, str], float]:
+        """The weights of its edges, by parent and child."""
+        return {(edge.parent, edge.child): edge.weight for edge in self.tree.edges}
 
     @cached_property
     def numbers(self) -> dict[str, str]:
@@ -120,36 +125,47 @@ class View:
 
     Attributes:
         forest: The whole forest.
-        hidden: Names of the models that are left out.
+        hidden: Names of the models that are left out; None for who may see every model.
+        gone: Versions of other models that are left out as well: the registry does not hold them any more.
         families: All families, and all versions without relatives, by each of their nodes.
     """
 
     forest: Forest
-    hidden: frozenset[str]
+    hidden: frozenset[str] | None
+    gone: frozenset[str]
     families: Mapping[str, Family]
 
     @classmethod
-    def of(cls, forest: Forest, hidden: frozenset[str] = frozenset()) -> View:
+    def of(cls, forest: Forest, hidden: frozenset[str] | None = None, gone: frozenset[str] = frozenset()) -> View:
         """The view of a forest."""
-        bare = cls(forest, hidden, {})
-        return cls(forest, hidden, bare._grouped(forest.versions))
+        bare = cls(forest, hidden, gone, {})
+        return cls(forest, hidden, gone, bare._grouped(forest.versions))
 
-    def updated(self, forest: Forest, hidden: frozenset[str], touched: Collection[str]) -> View:
+    def is_of(self, hidden: frozenset[str] | None) -> bool:
+        """Whether it is the view of somebody from whom these models are hidden, some of which may have come later."""
+        if hidden is None or self.hidden is None:
+            return hidden is self.hidden
+        return self.hidden == hidden & self.forest.names
+
+    def updated(
+        self, forest: Forest, hidden: frozenset[str] | None, gone: frozenset[str], touched: Collection[str]
+    ) -> View:
         """The view of a later forest.
 
         Args:
             forest: It.
-            hidden: What is left out of it: the same as here, and perhaps some models that came later.
+            hidden: Models that are left out of it: the same as here, and perhaps some that came later.
+            gone: Versions that are left out of it.
             touched: The versions that are different in it.
         """
-        bare = View(forest, hidden, {})
+        bare = View(forest, hidden, gone, {})
         # Families change that have such a version, or that one's new edges lead to.
         near = {end for uri in touched for edge in forest.edges.get(uri, ()) for end in (edge.parent, edge.child)}
         ends = near.union(touched)
         stale = {id(family): family for uri in ends if (family := self.families.get(uri))}
         again = {uri for family in stale.values() for uri in family.versions}.union(filter(forest.versions.get, ends))
         kept = {uri: family for uri, family in self.families.items() if id(family) not in stale}
-        return View(forest, hidden, {**kept, **bare._grouped(again)})
+        return View(forest, hidden, gone, {**kept, **bare._grouped(again)})
 
     @cached_property
     def groups(self) -> tuple[Family, ...]:
@@ -159,7 +175,9 @@ class View:
     def version(self, uri: str) -> StoredVersion | None:
         """A visible version by its node id, though it opted out; None for any other."""
         known = self.forest.versions.get(uri)
-        return known if known is not None and known.ref.name not in self.hidden else None
+        if known is None or uri in self.gone or (self.hidden is not None and known.ref.name in self.hidden):
+            return None
+        return known
 
     def row(self, uri: str) -> AuditRow | None:
         """A visible version's row of the audit; None when it has none."""
@@ -168,12 +186,17 @@ class View:
 
     def declared(self, uri: str) -> tuple[DeclaredParent, ...]:
         """A version's declared parents."""
+        if self.version(uri) is None:
+            return ()
         return tuple(said for said in self.forest.declared.get(uri, ()) if self.may_tell(said.parent))
 
     def decisions(self, uri: str) -> tuple[Decision, ...]:
-        """The decisions on a version, oldest first."""
+        """The decisions on a version, oldest first, without remarks that name hidden models."""
+        if self.version(uri) is None:
+            return ()
         made = self.forest.decisions.get(uri, ())
-        return tuple(decision for decision in made if decision.parent is None or self.may_tell(decision.parent))
+        told = (decision for decision in made if decision.parent is None or self.may_tell(decision.parent))
+        return tuple(decision if self.may_tell(decision.note) else replace(decision, note="") for decision in told)
 
     def words(self, uris: Iterable[str] | None = None) -> dict[str, Standing]:
         """What people's decisions on visible versions come to, by node id.
@@ -186,8 +209,9 @@ class View:
         return {uri: standing(decisions) for uri, decisions in made.items() if decisions}
 
     def may_tell(self, text: str) -> bool:
-        """Whether a text names no hidden model."""
-        return may_tell(text, self.hidden, self.forest.names)
+        """Whether a text names no hidden model, and no version that is gone."""
+        told = self.hidden is None or may_tell(text, self.hidden, self.forest.names)
+        return told and (not self.gone or self.gone.isdisjoint(versions_in(text)))
 
     def reason(self, known: StoredVersion) -> str:
         """Why a version has its status; empty when that must not be told."""
@@ -237,7 +261,7 @@ class View:
         nodes = {uri: self._node(known) for uri in names if (known := self.version(uri)) and not known.ignored}
         refs = [self.forest.versions[uri].ref for uri in sorted(nodes)]
         said = store.edges(refs[0].registry, refs) if refs else ()
-        inside = [one.edge for one in said if one.parent in names and one.child in names]
+        inside = [self._as_shown(one.edge) for one in said if one.parent in names and one.child in names]
         bereft = self._bereft() if any(not is_registered(name) for name in names) else frozenset()
         return with_numbers(tree_of((self.told(edge, bereft) for edge in inside), nodes))
 
@@ -245,7 +269,8 @@ class View:
         """Families of some versions, as if there were no others."""
         known = {uri: version for uri in uris if (version := self.version(uri)) and not version.ignored}
         nodes = {uri: self._node(version) for uri, version in known.items()}
-        tree = tree_of((edge for uri in sorted(nodes) for edge in self.forest.edges.get(uri, ())), nodes)
+        said = [edge for uri in sorted(nodes) for edge in self.forest.edges.get(uri, ())]
+        tree = self._without_lone_shares(tree_of(said, nodes), said)
         found: dict[str, Family] = {}
         for part in _components(tree):
             members = {node.id: known[node.id] for node in part.nodes if node.id in known}
@@ -270,8 +295,27 @@ class View:
             note=self.reason(known) or None,
         )
 
+    def _without_lone_shares(self, tree: ModelTree, said: Iterable[Edge]) -> ModelTree:
+        """A tree without the shares in merges that have parents beside the shown ones: they tell of the others."""
+        if self.hidden is None:
+            return tree
+        shown = {(edge.parent, edge.child) for edge in tree.edges}
+        lone = {e.child for e in said if e.direction == "decided" and (e.parent, e.child) not in shown}
+        if not lone:
+            return tree
+        edges = (edge.model_copy(update={"weight": 1.0}) if edge.child in lone else edge for edge in tree.edges)
+        return tree.model_copy(update={"edges": tuple(edges)})
+
+    def _as_shown(self, edge: Edge) -> Edge:
+        """An edge with the share that its family's tree gives it."""
+        if self.hidden is None:
+            return edge
+        family = self.families.get(edge.child)
+        share = family.shares.get((edge.parent, edge.child), 1.0) if family else 1.0
+        return edge if share == edge.weight else edge.model_copy(update={"weight": share})
+
     def _bereft(self) -> frozenset[str]:
-        if not self.hidden:
+        if self.hidden is None:
             return frozenset()
         gone = [edges for uri, edges in self.forest.edges.items() if self.version(uri) is None]
         ends = {end for edges in gone for edge in edges for end in (edge.parent, edge.child)}

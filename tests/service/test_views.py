@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
 
-from mlflow_mother.service.addresses import may_tell, names_in
+from mlflow_mother.service.addresses import may_tell, names_in, versions_in
 from mlflow_mother.service.forest import Forests
 from mlflow_mother.service.view import View
 from mlflow_mother.store import DeclaredParent, Registration, Store
@@ -44,7 +44,12 @@ def infer(store: Store, child: ModelVersionRef, *parents: str, evidence: str = "
                 evidence=reasons,
             )
         )
-    names = sorted({child.uri, *parents})
+    record(store, child, edges)
+
+
+def record(store: Store, child: ModelVersionRef, edges: Collection[Edge]) -> None:
+    """Records that an inference says this of a version."""
+    names = sorted({child.uri, *(end for edge in edges for end in (edge.parent, edge.child))})
     declared = tuple(said.parent for said in store.declared(REGISTRY, [child]).get(child, ()))
     store.record_inference(
         child,
@@ -85,11 +90,12 @@ def shown(view: View) -> object:
 def test_a_view_that_followed_every_change_is_the_one_that_is_read_anew(store: Store) -> None:
     dice = random.Random(1)
     refs = [ref(f"m{n % 12}", n // 12 + 1) for n in range(36)]
-    followers = {
-        hidden: (Forests(store, REGISTRY), lambda name, hidden=hidden: name not in hidden)
-        for hidden in (frozenset(), frozenset({"m1", "m7"}))
-    }
+    followers = [
+        (Forests(store, REGISTRY), None if hidden is None else lambda name, hidden=hidden: name not in hidden, deletes)
+        for hidden, deletes in ((None, False), (frozenset(), False), ({"m1", "m7"}, False), ({"m1", "m7"}, True))
+    ]
     known = refs[:20]
+    deleted: set[ModelVersionRef] = set()
     done(store, *known)
     for step in range(120):
         kind = dice.randrange(8)
@@ -111,9 +117,21 @@ def test_a_view_that_followed_every_change_is_the_one_that_is_read_anew(store: S
         elif step % 2:
             store.sync(REGISTRY, [r for r in known if r != one], listed_at=store.now() + 1)
             done(store, one)
-        for forests, readable in followers.values():
-            fresh = Forests(store, REGISTRY).view(readable)
-            assert shown(forests.view(readable)) == shown(fresh), f"step {step}, kind {kind}"
+        if step % 5 == 0:
+            deleted ^= {dice.choice(refs)}
+        for forests, readable, deletes in followers:
+            held = held_but(store, deleted) if deletes else None
+            fresh = Forests(store, REGISTRY).view(readable, held)
+            assert shown(forests.view(readable, held)) == shown(fresh), f"step {step}, kind {kind}"
+
+
+def held_but(store: Store, deleted: Collection[ModelVersionRef] = ()) -> dict[str, dict[str, int]]:
+    """What the registry holds when these versions have been deleted, and everything else is as the store has it."""
+    found: dict[str, dict[str, int]] = {}
+    for known in store.versions(REGISTRY):
+        if known.ref not in deleted:
+            found.setdefault(known.ref.name, {})[known.ref.version] = round(1000 * (known.registered_at or 0.0))
+    return found
 
 
 def test_a_view_is_kept_until_something_changes(store: Store) -> None:
@@ -160,6 +178,104 @@ def test_hidden_models_take_everything_that_names_or_counts_them_along(store: St
     assert "related to 2" in str(whole.part(set(whole.families), store))
 
 
+def test_what_the_registry_holds_no_more_is_hidden_from_who_does_not_see_everything(store: Store) -> None:
+    done(store, ref("a"), ref("a", 2), ref("b"), ref("secret"))
+    infer(store, ref("b"), "models:/a/2", evidence="models:/a/2 but not models:/secret/1")
+    store.decide(ref("b"), "confirmed", "models:/secret/1", by="ada")
+    forests = Forests(store, REGISTRY)
+    assert len(forests.view(lambda _name: True, held_but(store)).families) == 4
+    held = held_but(store, {ref("secret"), ref("a", 2)})
+    view = forests.view(lambda _name: True, held)
+    assert set(view.families) == {"models:/a/1", "models:/b/1"}
+    told = f"{view.part(set(view.families), store)} {view.decisions('models:/b/1')} {view.row('models:/b/1')}"
+    assert "secret" not in told and "models:/a/2" not in told
+    assert "models:/secret/1" in forests.view().families, "but not from administrators"
+    assert len(forests.view(lambda _name: True, held_but(store)).families) == 4, "and not for longer than it is gone"
+
+
+def test_a_version_that_took_a_deleted_one_s_number_has_none_of_its_past(store: Store) -> None:
+    done(store, ref("a"), ref("secret"))
+    infer(store, ref("secret"), "models:/a/1")
+    store.set_declared(ref("secret"), [DeclaredParent("hub/x", "card")])
+    store.decide(ref("secret"), "confirmed", "models:/a/1", by="ada", note="mine")
+    held = held_but(store)
+    held["secret"]["1"] += 1
+    view = Forests(store, REGISTRY).view(lambda _name: True, held)
+    assert set(view.families) == {"models:/a/1"} and view.version("models:/secret/1") is None
+    assert view.decisions("models:/secret/1") == () and view.declared("models:/secret/1") == ()
+
+
+def test_the_shares_of_a_merge_do_not_tell_of_its_hidden_parents(store: Store) -> None:
+    done(store, ref("a"), ref("b"), ref("secret"), ref("x"), ref("m"), ref("n"))
+    for child, parents in (("m", ("a", "b", "secret")), ("n", ("a", "unregistered:abc"))):
+        shares = (0.5, 0.3, 0.2) if len(parents) == 3 else (0.7, 0.3)
+        edges = [
+            Edge(
+                parent=parent if ":" in parent else f"models:/{parent}/1",
+                child=f"models:/{child}/1",
+                relation=Relation.MERGE,
+                probability=0.99,
+                weight=share,
+                evidence=(Evidence(kind="merge", text=" + ".join(f"{share} models:/{name}/1" for name in parents)),),
+            )
+            for parent, share in zip(parents, shares, strict=True)
+        ]
+        record(store, ref(child), edges)
+    infer(store, ref("x"), "unregistered:abc")
+
+    def seen(view: View) -> dict[str, float]:
+        trees = [family.tree for family in view.groups]
+        listed, drawn = (
+            {f"{e.parent[8]}{e.child[8]}": e.weight for tree in some for e in tree.edges if e.parent[0] == "m"}
+            for some in (trees, [view.part(set(view.families), store)])
+        )
+        assert listed == drawn
+        return listed
+
+    forests = Forests(store, REGISTRY)
+    assert seen(forests.view()) == {"am": 0.5, "bm": 0.3, "sm": 0.2, "an": 0.7}
+    some = forests.view(lambda name: name != "secret")
+    assert seen(some) == {"am": 1.0, "bm": 1.0, "an": 0.7}
+    near = some.part({"models:/a/1", "models:/m/1"}, store)
+    assert [(edge.weight, edge.evidence) for edge in near.edges] == [(1.0, ())]
+    others = forests.view(lambda name: name != "x")
+    assert seen(others) == {"am": 0.5, "bm": 0.3, "sm": 0.2, "an": 1.0}, "an ancestor with one heir is not shown"
+
+
+def test_a_remark_that_names_a_hidden_model_is_not_told(store: Store) -> None:
+    done(store, ref("a"), ref("b"), ref("secret"))
+    store.decide(ref("b"), "confirmed", "models:/a/1", by="ada", note="trained from models:/secret/1, too")
+    store.decide(ref("b"), "confirmed", "models:/a/1", by="ada", note="trained from models:/a/1")
+    forests = Forests(store, REGISTRY)
+    notes = [said.note for said in forests.view(lambda name: name != "secret").decisions("models:/b/1")]
+    assert notes == ["", "trained from models:/a/1"]
+    assert "secret" in forests.view().decisions("models:/b/1")[0].note
+
+
+@pytest.mark.parametrize("where", ["reason", "declared", "remark"])
+def test_what_names_a_model_before_it_comes_is_not_told_to_whom_it_is_hidden_from(store: Store, where: str) -> None:
+    done(store, ref("a"), ref("b"))
+    if where == "reason":
+        store.enqueue(ref("a"), again=True)
+        for claim in store.claim("w", 60, refs=[ref("a")]):
+            store.finish(claim, Status.FAILED, "needs models:/later/1")
+    elif where == "declared":
+        store.set_declared(ref("a"), [DeclaredParent("models:/later@champion", "card")])
+        infer(store, ref("a"))
+    else:
+        store.decide(ref("a"), "rejected", "models:/later/1", by="ada")
+    forests = Forests(store, REGISTRY)
+
+    def readable(name: str) -> bool:
+        return name != "later"
+
+    forests.view(readable)
+    done(store, ref("later"))
+    followed, anew = forests.view(readable), Forests(store, REGISTRY).view(readable)
+    assert "later" not in str([family.rows for family in followed.groups])
+    assert shown(followed) == shown(anew)
+
+
 def test_an_ancestor_that_is_left_with_one_heir_is_no_longer_shown(store: Store) -> None:
     done(store, ref("x"), ref("y"))
     for name in "xy":
@@ -187,7 +303,9 @@ def test_the_names_in_a_text(text: str, names: set[str]) -> None:
 
 def test_a_text_is_told_unless_it_may_name_what_is_hidden() -> None:
     known = {"a", "a@b", "c"}
-    assert may_tell("models:/a/1", set(), set())
+    assert may_tell("models:/a/1", None, set())
+    assert not may_tell("models:/a/1", set(), set()), "it may have been hidden, and deleted since"
+    assert versions_in("models:/a/12, models:/a b@c/3/x and models:/d") >= {"models:/a/12", "models:/a b@c/3"}
     assert may_tell("models:/a/1 and models:/c/2", {"a@b"}, known)
     assert not may_tell("models:/a@b/1", {"a@b"}, known)
     assert not may_tell("models:/a@b/1", {"a"}, known)

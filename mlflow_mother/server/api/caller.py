@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from mlflow_mother.errors import RegistryError
 from mlflow_mother.registry.connection import NotFoundError
+from mlflow_mother.registry.held import Held, held_versions
 from mlflow_mother.registry.versions import RegisteredModel, RegisteredVersion, get_model, get_version, is_prompt
 from mlflow_mother.server.access import Access
 from mlflow_mother.server.api.errors import ApiError, bad_request, forbidden, missing
@@ -32,9 +33,16 @@ class Caller:
 
     @cached_property
     def view(self) -> View:
-        """The registry as this user may see it."""
-        everything = self._sees_all and not self._gone
-        return self.service.forests.view(None if everything else self.may_read)
+        """The registry as this user may see it.
+
+        MLflow forgets what was said about a model as soon as it is deleted or renamed, and Mother holds its versions
+        for some time yet. So who does not see everything sees only what the registry holds now.
+        """
+        if self._sees_all:
+            return self.service.forests.view(self.may_read if self._gone else None)
+        # In this order: MLflow deletes a model first, and its permissions then.
+        readable, held = self._readable, self._held
+        return self.service.forests.view(lambda name: name not in self._gone and readable(name), held)
 
     def leave_out_deleted(self, names: Iterable[str]) -> bool:
         """Hides those registered models from the view that the registry has deleted; whether there were any."""
@@ -70,6 +78,10 @@ class Caller:
     @cached_property
     def _readable(self) -> Callable[[str], bool]:
         return self.access.readable()
+
+    @cached_property
+    def _held(self) -> Held:
+        return held_versions(self.service.registry)
 
     def may_update(self, name: str) -> bool:
         """Whether the user may change a registered model."""

@@ -33,6 +33,8 @@ def compare(caller: Caller, query: CompareQuery) -> CompareAnswer:
         raise bad_request("Name two versions; this is the same one twice.")
     for ref in (first, second):
         caller.version(ref.name, ref.version)
+        if caller.view.version(ref.uri) is None:
+            raise conflict(f"{ref.uri} has no fingerprint yet. Wait for its analysis, or analyse it again.")
     try:
         settings = caller.service.settings
         pair = compare_versions(caller.service.store, first, second, settings.decide_probability)
