@@ -41,6 +41,8 @@ READ: Mapping[str, str] = {
 }
 """Every tag that Mother reads and never writes."""
 
+_ADDRESS = "models:/"
+
 MAX_VALUE = 5000
 """Longest value, in characters: far below any registry's own limit."""
 
@@ -56,9 +58,11 @@ class TagSet:
 
     Attributes:
         values: What to write.
+        parents: Every parent that they are about, though not all may be named.
     """
 
     values: Mapping[str, str]
+    parents: tuple[str, ...] = ()
 
     @classmethod
     def of_status(cls, ref: ModelVersionRef, status: Status, reason: str = "") -> TagSet:
@@ -88,7 +92,7 @@ class TagSet:
         root = root_of(lineage)
         if root:
             values[ROOT] = root
-        return cls(values)
+        return cls(values, tuple(edge.parent for edge in parents))
 
     def without_others(self, name: str) -> TagSet:
         """These tags without a word about any other registered model than the version's own.
@@ -97,13 +101,14 @@ class TagSet:
             name: The version's own registered model.
         """
         hidden: set[str] = set()
-        if _model_of(self.values.get(PARENT, "")) != name:
-            # An unregistered ancestor is known from other models' weights, too.
-            hidden |= {PARENT, RELATION, CONFIDENCE}
-        if any(_model_of(share["parent"]) != name for share in json.loads(self.values.get(PARENTS, "[]"))):
-            hidden |= {PARENTS}
+        if any(_model_of(parent) != name for parent in self.parents):
+            # An unregistered ancestor is known from other models' weights, too; one parent of a merge, its probability
+            # and where it leads tell of the others.
+            hidden |= {PARENT, PARENTS, RELATION, CONFIDENCE, *([ROOT] if len(self.parents) > 1 else [])}
         if _model_of(self.values.get(ROOT, "")) != name:
             hidden |= {ROOT}
+        if any(not rest.startswith(f"{name}/") for rest in self.values.get(REASON, "").split(_ADDRESS)[1:]):
+            hidden |= {REASON}
         return TagSet({tag: value for tag, value in self.values.items() if tag not in hidden})
 
     def changes(self, current: Mapping[str, str], *, dotted: bool = True) -> tuple[dict[str, str], list[str]]:
@@ -172,8 +177,8 @@ def _shares(parents: tuple[Edge, ...]) -> str:
 
 def _model_of(node: str) -> str | None:
     """The registered model of a node; None for a node that is not registered."""
-    return node.removeprefix("models:/").rpartition("/")[0] if _is_registered(node) else None
+    return node.removeprefix(_ADDRESS).rpartition("/")[0] if _is_registered(node) else None
 
 
 def _is_registered(node: str) -> bool:
-    return node.startswith("models:/")
+    return node.startswith(_ADDRESS)

@@ -136,10 +136,22 @@ def test_other_registered_models_are_not_spoken_of_where_readers_may_not_see_the
     assert kept(edge("models:/base/1")) == set()
     assert kept(edge("unregistered:x")) == {"root"}
     merge = edge("models:/m/2", weight=0.6), edge("models:/base/1", weight=0.4)
-    assert kept(*merge) == {"parent", "relation", "confidence", "root"}
+    assert kept(*merge) == set(), "a share tells that there is another parent, and how much it gave"
     assert kept(edge("models:/m/2", weight=0.4), edge("models:/base/1", weight=0.6)) == set()
+    many = [edge(f"models:/m/{100 + n}", weight=0.009) for n in range(300)]
+    assert kept(*many) >= {"parent", "parents"}
+    assert kept(*many, edge("models:/base/1", weight=0.001)) == set(), "though the tag has no room for its name"
     assert kept(edge("models:/m/2", weight=0.6), edge("models:/m/1", weight=0.4)) >= {"parent", "parents"}
     assert kept() == {"root"}
+
+
+def test_a_reason_that_names_another_model_is_kept_from_its_readers() -> None:
+    def kept(reason: str) -> bool:
+        return "mother.reason" in TagSet.of_status(REF, Status.FAILED, reason).without_others("m").values
+
+    assert kept("models:/m/3 has no weights. Register them.") and kept("No address at all.")
+    assert not kept("The files of models:/m/3 are gone from models:/secret/1.")
+    assert not kept("models:/m@n/1 is another model, models:/m/3 is not.")
 
 
 def test_a_model_whose_name_begins_with_anothers_is_another() -> None:
