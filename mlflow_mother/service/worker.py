@@ -15,7 +15,14 @@ import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from mlflow_mother.errors import FingerprintError, MotherError, UnsupportedFormatError, WeightsError
+from mlflow_mother.errors import (
+    FingerprintError,
+    MotherError,
+    SettingsError,
+    StoreError,
+    UnsupportedFormatError,
+    WeightsError,
+)
 from mlflow_mother.heritage import ENGINE
 from mlflow_mother.plugins import Plugins
 from mlflow_mother.registry.connection import NotFoundError, Registry
@@ -42,6 +49,9 @@ LONGEST_RETRY_SECONDS = 3600.0
 
 GONE = "Bring its files back and run `mlflow-mother reconcile`, or delete the version."
 """Ends the reason of a version that failed because its files are gone; a reconciliation looks for them again."""
+
+SEE_LOG = "The log of the process that analyses says more; `mlflow-mother reconcile` tries again."
+"""Ends a reason that is not the model's: what happened exactly may name paths, databases and hosts."""
 
 MAX_ROUNDS = 8
 
@@ -112,7 +122,8 @@ class Worker:
                     self.store.release(claim)
             except BaseException as error:
                 for claim in list(open_claims):
-                    self.store.release(claim, reason=str(error) if isinstance(error, MotherError) else "")
+                    reason = str(_tellable(claim.ref, error)) if isinstance(error, MotherError) else ""
+                    self.store.release(claim, reason=reason)
                 raise
         for ref in {claim.ref for claim in claims}:
             if not self._stopping():
@@ -164,7 +175,9 @@ class Worker:
                 files = open_files(self.registry, version)
                 self._reader.read(version, files, max_bytes=max_bytes, weights=weights)
             except NotFoundError as error:
-                raise WeightsError(error.what, GONE) from error
+                log.info("Mother cannot read %s: %s", version.ref.uri, error)
+                what = f"The files of {version.ref.uri} are gone from {version.source or 'where they were'}."
+                raise WeightsError(what, GONE) from error
             self._declare(version, files)
             ready.append(claim)
 
@@ -244,17 +257,19 @@ class Worker:
             self._ended(claim, open_claims, Status.FAILED, error)
         except MotherError as error:
             log.warning("Mother tries %s again later: %s", claim.ref.uri, error)
-            self._postponed(claim, open_claims, error)
+            self._postponed(claim, open_claims, _tellable(claim.ref, error))
         except (OSError, MemoryError, ImportError) as error:
             # A full disk, too many open files, an unmounted share: the machine's state, not the model's.
-            what = f"{claim.ref.uri} could not be analysed on this machine: {str(error) or type(error).__name__}."
-            postponed = MotherError(what[:600], "Run `mlflow-mother reconcile`.")
-            log.warning("%s", postponed)
-            self._postponed(claim, open_claims, postponed)
+            log.warning("Mother tries %s again later: %s", claim.ref.uri, str(error) or type(error).__name__)
+            number = error.errno if isinstance(error, OSError) else None
+            why = os.strerror(number) if number else type(error).__name__
+            what = f"{claim.ref.uri} could not be analysed on this machine: {why}."
+            self._postponed(claim, open_claims, MotherError(what, SEE_LOG))
         except Exception as error:
             log.warning("Mother could not analyse %s", claim.ref.uri, exc_info=True)
-            what = f"{claim.ref.uri}: {type(error).__name__}: {error}."
-            self._ended(claim, open_claims, Status.FAILED, MotherError(what[:600], "Report this as a bug of Mother."))
+            what = f"{claim.ref.uri} could not be analysed, which is a bug of Mother ({type(error).__name__})."
+            remedy = "Report it with what the log of the process that analyses says."
+            self._ended(claim, open_claims, Status.FAILED, MotherError(what, remedy))
 
     def _postponed(self, claim: Claim, open_claims: list[Claim], error: MotherError) -> None:
         if claim not in open_claims:
@@ -307,3 +322,11 @@ class Worker:
             self.store.heartbeat(claim, self._lease)
         except MotherError as error:
             log.warning("Mother could not prolong its claim on %s: %s", claim.ref.uri, error)
+
+
+def _tellable(ref: ModelVersionRef, error: MotherError) -> MotherError:
+    """An error as it may be told to whoever may read the version: what is not about the model is for the log."""
+    if isinstance(error, (WeightsError, FingerprintError, PostponedError, OutOfTimeError, SettingsError)):
+        return error
+    what = "Mother's tables" if isinstance(error, StoreError) else "the registry, its artifacts or a plugin"
+    return MotherError(f"{ref.uri} could not be analysed yet: {what} could not be used.", SEE_LOG)

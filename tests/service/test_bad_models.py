@@ -15,6 +15,7 @@ import pytest
 from registry_samples import MLMODEL, Bench, network, write_model
 from safetensors.numpy import save_file
 
+from mlflow_mother.errors import RegistryError, StoreError
 from mlflow_mother.service import Service
 
 
@@ -151,6 +152,32 @@ def test_a_machine_out_of_open_files_leaves_the_version_to_reconcile(
     assert [record.exc_info for record in caplog.records] == [None], "one clear line"
     service.reconcile()
     assert sqlite.mother("models:/later/1")["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (StoreError("Mother's database postgresql://db.internal/mlflow: no route to host.", "Start it."), "pending"),
+        (RegistryError("The artifacts under '/srv/internal' could not be listed.", "Look."), "pending"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/srv/internal/x"), "pending"),
+        (ImportError("/srv/internal/site-packages/torch.so: wrong class"), "pending"),
+        (KeyError("/srv/internal/x"), "failed"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_wrong_with_the_machine_is_for_its_log(
+    sqlite: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, status: str
+) -> None:
+    def broken(*_: object) -> object:
+        raise error
+
+    folder = write_model(sqlite.folder / "later", network(0))
+    with caplog.at_level("WARNING", "mlflow_mother"):
+        monkeypatch.setattr("mlflow_mother.service.worker.open_files", broken)
+        sqlite.client.create_model_version(_named(sqlite, "later"), str(folder))
+    tags = sqlite.mother("models:/later/1")
+    assert tags["status"] == status and "log" in tags["reason"] and "internal" not in tags["reason"], tags
+    assert "internal" in caplog.text
 
 
 def _named(registry: Bench, name: str) -> str:
