@@ -200,12 +200,14 @@ def forged(*values: object) -> str:
             forged("size", "asc", "a", "b"),
             forged("size", "asc"),
         ),
+        forged("newest", "desc", 10**400, "a"),
         *(forged("size", "asc", None, None), forged("size", "asc", 1, "a", 2), forged("size", "asc", [1], {"a": 1})),
         base64.urlsafe_b64encode(b"[" * 2000).decode(),
     ],
 )
 def test_a_cursor_of_something_else_is_refused(api: Asking, cursor: str) -> None:
-    assert api.get("forest", 400, cursor=cursor)["error_code"] == "INVALID_PARAMETER_VALUE"
+    for sort in ("size", "newest"):
+        assert api.get("forest", 400, cursor=cursor, sort=sort)["error_code"] == "INVALID_PARAMETER_VALUE"
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def page(
         try:
             last = sorting.key_of(*_read(cursor, sorting.name, order))
             items = [item for item in items if (key(item) > last if order == "asc" else key(item) < last)]
-        except (ValueError, TypeError, AttributeError, RecursionError, KeyError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError, KeyError, OverflowError) as error:
             raise bad_request("The cursor is not one that this list gave in this order; begin without one.") from error
     found = (nsmallest if order == "asc" else nlargest)(limit + 1, items, key=key)
     following = _written(sorting.name, order, sorting.raw(found[limit - 1])) if len(found) > limit else None
