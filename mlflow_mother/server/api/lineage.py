@@ -21,6 +21,7 @@ from mlflow_mother.server.api.records import (
 )
 from mlflow_mother.server.api.versions import version_infos
 from mlflow_mother.service.families import is_registered
+from mlflow_mother.store import Made
 from mlflow_mother.types import ModelTree, ModelVersionRef, Node, Record
 
 MOST_NODES = 1000
@@ -31,7 +32,7 @@ REMEDIES: dict[State, str] = {
     "unsupported": "Register the model in a format that a reader knows, or install a reader for it.",
     "ignored": "Remove the tag mother.ignore from the version and from its model, then analyse it again.",
 }
-"""What to do about each state that is not an answer."""
+"""What to do about each state that is not an answer, where its reason does not end with a remedy of its own."""
 
 _INFORMATIVE: tuple[State, ...] = ("done", "undecided", "pending", "failed", "unsupported", "ignored", "unknown")
 
@@ -69,13 +70,13 @@ def lineage(caller: Caller, query: LineageQuery) -> LineageAnswer:
     state, reason = _state(caller, found)
     tree, truncated = tree_near(caller, [subject], query.limit)
     infos = version_infos(caller, [node.id for node in tree.nodes if is_registered(node.id)], {subject: found})
-    made = caller.service.store.made(caller.service.registry.id, [found.ref]).get(found.ref)
+    made = _made(caller, [found]).get(found.ref)
     tree = with_particulars(tree, infos)
     return LineageAnswer(
         subject=subject,
         state=state,
         reason=reason,
-        remedy=REMEDIES.get(state, ""),
+        remedy=_remedy(state, reason),
         progress=_progress(caller, found.ref),
         tree=tree,
         truncated=truncated,
@@ -99,13 +100,13 @@ def tree(caller: Caller, query: TreeQuery) -> LineageAnswer:
     ids = [node.id for node in shown.nodes if is_registered(node.id)]
     infos = version_infos(caller, dict.fromkeys([*ids, *own]), own)
     shown = with_particulars(shown, infos)
-    made = caller.service.store.made(caller.service.registry.id, [version.ref for version in listed])
+    made = _made(caller, listed)
     newest = max(made.values(), key=lambda one: one.at, default=None)
     return LineageAnswer(
         subject=None,
         state=state,
         reason=reason,
-        remedy=REMEDIES.get(state, "") if best else "Register a version.",
+        remedy=_remedy(state, reason) if best else "Register a version.",
         progress=None,
         tree=shown,
         truncated=truncated,
@@ -184,6 +185,16 @@ def _state(caller: Caller, version: RegisteredVersion) -> tuple[State, str]:
     if known is None:
         return "unknown", "Mother has not come to this version yet."
     return known.status.value, caller.view.reason(known)
+
+
+def _remedy(state: State, reason: str) -> str:
+    return "" if reason and state in ("pending", "failed", "unsupported") else REMEDIES.get(state, "")
+
+
+def _made(caller: Caller, versions: Iterable[RegisteredVersion]) -> dict[ModelVersionRef, Made]:
+    """When the inferences of versions were made, but for what is remembered of others under their names."""
+    seen = [version.ref for version in versions if caller.view.version(version.ref.uri)]
+    return caller.service.store.made(caller.service.registry.id, seen)
 
 
 def _progress(caller: Caller, ref: ModelVersionRef) -> Progress | None:
