@@ -5,7 +5,7 @@
 ``records``      what they answer
 ``caller``       who asks, and the registry as they may see it
 ``lineage``      one version's lineage, one model's tree; ``versions``: what is told of a version beside it
-``forest``       the registry's families, and ``audit`` its versions, by pages (``cursors``)
+``forest``       the registry's families, and ``audit`` its versions, by pages (``cursors``, ``filters``)
 ``compare``      two versions; ``exports`` and ``documents``: files to keep
 ``writes``       what users change
 ``errors``       what is said when something cannot be served

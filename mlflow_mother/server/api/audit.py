@@ -14,12 +14,13 @@ from mlflow_mother.export.text import natural_key
 from mlflow_mother.server.api.caller import Caller
 from mlflow_mother.server.api.cursors import Order, Sorting, page
 from mlflow_mother.server.api.documents import Document
+from mlflow_mother.server.api.filters import Filter
 from mlflow_mother.server.api.forest import searchable, searched
-from mlflow_mother.server.api.records import AuditAnswer, AuditEntry, Cursor, Limit, Share, Words
+from mlflow_mother.server.api.records import AuditAnswer, AuditEntry, Cursor, Limit
 from mlflow_mother.server.api.versions import decision_info
 from mlflow_mother.service.families import is_registered
 from mlflow_mother.service.view import Family, View
-from mlflow_mother.types import Edge, Record, Relation, Status, Verdict
+from mlflow_mother.types import Edge, Verdict
 
 Sort = Literal["verdict", "name", "probability", "registered"]
 
@@ -33,26 +34,16 @@ _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 """How a text begins that a spreadsheet would run; some of them take full-width signs as well."""
 
 
-class AuditFilter(Record):
+class AuditFilter(Filter):
     """Which versions, and in which order.
 
     Attributes:
         q: Part of the name of the version or of one of its parents, in any case.
-        verdict: Only this verdict.
         relation: Only this relation to the inferred parent.
-        status: Only this status.
-        min_confidence: Only inferred parents at least so probable.
-        max_confidence: Only inferred parents at most so probable.
         sort: By severity of the verdict, name, probability or registration.
         order: Upwards or downwards; what has no probability or time comes last.
     """
 
-    q: Words = ""
-    verdict: Verdict | None = None
-    relation: Relation | None = None
-    status: Status | None = None
-    min_confidence: Share | None = None
-    max_confidence: Share | None = None
     sort: Sort = "verdict"
     order: Order = "asc"
 
@@ -113,13 +104,8 @@ def _fitting(view: View, query: AuditFilter) -> list[_Row]:
 
 
 def _fits(row: AuditEntry, query: AuditFilter) -> bool:
-    least, most = query.min_confidence, query.max_confidence
-    return (
-        (query.verdict is None or row.verdict is query.verdict)
-        and (query.relation is None or row.relation is query.relation)
-        and (query.status is None or row.status is query.status)
-        and (least is None or (row.probability is not None and row.probability >= least))
-        and (most is None or (row.probability is not None and row.probability <= most))
+    return query.fits(
+        verdicts=(row.verdict,), relations=(row.relation,), statuses=(row.status,), confidence=row.probability
     )
 
 

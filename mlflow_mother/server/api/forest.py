@@ -9,10 +9,11 @@ from typing import Any, Literal
 from mlflow_mother.export.text import natural_key
 from mlflow_mother.server.api.caller import Caller
 from mlflow_mother.server.api.cursors import Order, Sorting, page
-from mlflow_mother.server.api.records import Cursor, FamilyInfo, ForestAnswer, Limit, Share, Totals, Words
+from mlflow_mother.server.api.filters import Filter
+from mlflow_mother.server.api.records import Cursor, FamilyInfo, ForestAnswer, Limit, Totals
 from mlflow_mother.service.addresses import ADDRESS
 from mlflow_mother.service.view import Family
-from mlflow_mother.types import Record, Relation, Status, Verdict
+from mlflow_mother.types import Status, Verdict
 
 SHOWN_MODELS = 5
 
@@ -47,32 +48,26 @@ _SORTINGS: dict[str, tuple[Sorting[Family], Order]] = {
 }
 
 
-class ForestQuery(Record):
+class ForestQuery(Filter):
     """Which families, and in which order.
 
     Attributes:
-        limit: Most families of a page.
-        cursor: ``next`` of the page before.
         q: Part of a version's name, in any case.
-        relation: Only families with such an edge.
         verdict: Only families with such a version.
+        relation: Only families with such an edge.
         status: Only families with such a version.
         min_confidence: Only families whose least probable edge is at least so probable.
         max_confidence: Only families whose least probable edge is at most so probable.
         sort: Largest first, by name, or latest registration first.
         include_alone: Versions without relatives as well; a search or filter always finds them.
+        limit: Most families of a page.
+        cursor: ``next`` of the page before.
     """
 
-    limit: Limit = 50
-    cursor: Cursor | None = None
-    q: Words = ""
-    relation: Relation | None = None
-    verdict: Verdict | None = None
-    status: Status | None = None
-    min_confidence: Share | None = None
-    max_confidence: Share | None = None
     sort: Literal["size", "name", "newest"] = "size"
     include_alone: bool = False
+    limit: Limit = 50
+    cursor: Cursor | None = None
 
 
 def forest(caller: Caller, query: ForestQuery) -> ForestAnswer:
@@ -103,16 +98,10 @@ def _natural(family: Family) -> tuple[Any, ...]:
 
 
 def _fits(family: Family, query: ForestQuery) -> bool:
-    filters = (query.relation, query.verdict, query.status, query.min_confidence, query.max_confidence)
-    if len(family.versions) == 1 and not (query.include_alone or query.q or any(one is not None for one in filters)):
+    if len(family.versions) == 1 and not (query.include_alone or query.is_set):
         return False
-    least, most = query.min_confidence, query.max_confidence
-    return (
-        (query.relation is None or query.relation in family.relations)
-        and (query.verdict is None or query.verdict in family.verdicts)
-        and (query.status is None or query.status in family.statuses)
-        and (least is None or (family.lowest is not None and family.lowest >= least))
-        and (most is None or (family.lowest is not None and family.lowest <= most))
+    return query.fits(
+        verdicts=family.verdicts, relations=family.relations, statuses=family.statuses, confidence=family.lowest
     )
 
 
