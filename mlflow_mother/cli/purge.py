@@ -16,8 +16,10 @@ from mlflow_mother.export.text import clean
 def purge(yes: bool) -> None:
     """Removes everything that Mother has written to the registry: tags, artifacts, tables.
 
-    Models, runs and whatever people have written stay, the tag `mother.ignore` among it. Asks first, since the
-    fingerprints can only be had again by reading all weights.
+    Models, runs and whatever people have written in MLflow stay, the tag `mother.ignore` among it. What they have
+    confirmed and corrected is in Mother's tables, and lost. Asks first, since the fingerprints can only be had again by
+    reading all weights. Tables that other registries use as well keep what belongs to those. For a server with
+    workspaces, set MLFLOW_ENABLE_WORKSPACES=true: all of them are cleaned.
     """
     from mlflow_mother.api.registered import current_service
 
@@ -25,4 +27,6 @@ def purge(yes: bool) -> None:
     if not yes:
         question = f"Remove all of Mother's tags, artifacts and tables from {service.registry.address}?"
         click.confirm(clean(question), abort=True, err=True)
-    note(f"Cleaned {service.purge()} versions; Mother's tables are gone.")
+    done = service.purge()
+    left = f"stay for {', '.join(done.others)}" if done.others else "are gone"
+    note(f"Cleaned {done.versions} versions; Mother's tables {left}.")

@@ -50,6 +50,7 @@ def worker(
     and set MLFLOW_MOTHER_SERVER_WORKER=false there. Of several workers on one database one works and the others stand
     by. Runs until it is stopped.
     """
+    from mlflow_mother.registry.workspaces import ENABLE_WORKSPACES
     from mlflow_mother.server import environment, logs
     from mlflow_mother.server.services import Services
     from mlflow_mother.server.supervisor import Supervisor
@@ -61,7 +62,7 @@ def worker(
         os.environ.update(
             {environment.ARTIFACTS_DESTINATION: artifacts_destination, environment.SERVE_ARTIFACTS: "true"}
         )
-    os.environ[environment.ENABLE_WORKSPACES] = str(enable_workspaces).lower()
+    os.environ[ENABLE_WORKSPACES] = str(enable_workspaces).lower()
     services = Services()
     logs.set_up(services.settings)
     services.store.check()  # better now, on the terminal, than again and again in the log

@@ -5,6 +5,7 @@
 ``capture``         wraps the stores' ``create_model_version``; ``enable`` and ``disable``
 ``identity``        which registry this is, and which of Mother's stores belongs to it
 ``connection``      :class:`~mlflow_mother.registry.connection.Registry`: one registry as this process sees it
+``workspaces``      a server's workspaces, and working in one of them
 ``versions``        the registry's model versions, page by page, and their aliases
 ``news``            what is new at the top of the registry's list
 ``artifacts``       a version's files, local or remote, one at a time

@@ -7,7 +7,6 @@
 ``services``     the use cases, for one workspace at a time
 ``supervisor``   a thread of each server process; together they keep one worker of the deployment going
 ``worker``       that worker: a process of its own, behind the server's traffic
-``workspaces``   the server's workspaces, and working in one of them
 ``environment``  what ``mlflow server`` tells its processes
 ``logs``         what Mother says among MLflow's own lines
 ``access``       who asks, and what MLflow would let them see and do

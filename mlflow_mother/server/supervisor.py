@@ -1,8 +1,9 @@
 """Keeps one worker of the deployment going: every process of the server has a supervisor, one of them a worker.
 
-Whose worker it is, is a lease in the database. Its holder starts the worker, prolongs the lease for as long as the
-worker lives, and starts another at once when it died. When the holder itself is gone, so is its worker, the lease runs
-out, and the next supervisor takes it: at most two workers for a moment, to which the claims on versions see.
+Whose worker it is, is a lease in the database; servers of several registries may share that, and have a lease each. The
+holder starts the worker, prolongs the lease for as long as the worker lives, and starts another at once when it died.
+When the holder itself is gone, so is its worker, the lease runs out, and the next supervisor takes it: at most two
+workers for a moment, to which the claims on versions see.
 
 A supervisor is a thread that asks the database a question a second. It touches nothing that a request needs, and
 whatever goes wrong in it stays in it.
@@ -20,15 +21,13 @@ import threading
 import time
 import uuid
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from mlflow_mother.errors import MotherError
 from mlflow_mother.server.services import Services
 
 log = logging.getLogger(__name__)
-
-LEASE = "worker"
-"""The lease's name in Mother's store."""
 
 LEASE_SECONDS = 5.0
 TICK_SECONDS = 1.0
@@ -37,6 +36,15 @@ HEALTHY_SECONDS = 20.0
 
 LONGEST_PAUSE = 30.0
 NICENESS = 19
+
+
+def lease_of(deployment: str) -> str:
+    """The name of a deployment's lease in Mother's store.
+
+    Args:
+        deployment: What is served; see :attr:`Registry.deployment`.
+    """
+    return f"worker of {deployment}"
 
 
 class Supervisor:
@@ -84,22 +92,26 @@ class Supervisor:
             return
         self._forget_worker()
         try:
-            self._services.store.return_lease(LEASE, self._owner)
+            self._services.store.return_lease(self._lease, self._owner)
         except MotherError as error:
             log.info("Mother's lease runs out by itself: %s", error)
+
+    @cached_property
+    def _lease(self) -> str:
+        return lease_of(self._services.deployment)
 
     def _tick(self) -> None:
         self._leaving = [worker for worker in self._leaving if worker.poll() is None]
         store = self._services.store
         if self._worker is None:
-            held = store.lease(LEASE)
+            held = store.lease(self._lease)
             if time.monotonic() < self._not_before or (held is not None and held.held and held.owner != self._owner):
                 return
-            if store.take_lease(LEASE, self._owner, LEASE_SECONDS):
+            if store.take_lease(self._lease, self._owner, LEASE_SECONDS):
                 self._start()
         elif self._worker.poll() is not None:
             self._ended(self._worker.returncode)
-        elif not store.take_lease(LEASE, self._owner, LEASE_SECONDS):
+        elif not store.take_lease(self._lease, self._owner, LEASE_SECONDS):
             log.warning("Mother's worker moves to another process: the database was out of reach for too long")
             self._forget_worker()
 
@@ -120,7 +132,7 @@ class Supervisor:
         else:
             self._pause = min(LONGEST_PAUSE, max(TICK_SECONDS, 2 * self._pause))
             # Somewhere else it may go better.
-            self._services.store.return_lease(LEASE, self._owner)
+            self._services.store.return_lease(self._lease, self._owner)
         if code != 0:
             log.warning("Mother's worker ended with status %d; the next one starts in %g s", code, self._pause)
         self._not_before = time.monotonic() + self._pause

@@ -17,9 +17,9 @@ from importlib import import_module
 from pathlib import Path
 
 from mlflow_mother.errors import MotherError
-from mlflow_mother.server import logs
+from mlflow_mother.registry.workspaces import all_workspaces, working_in
+from mlflow_mother.server import environment, logs
 from mlflow_mother.server.services import Services
-from mlflow_mother.server.workspaces import all_workspaces, working_in
 from mlflow_mother.service.inline import OutOfTimeError
 from mlflow_mother.service.worker import Worker
 from mlflow_mother.settings import Settings, load_settings
@@ -132,7 +132,7 @@ class ServerWorker:
     def _all_workspaces(self) -> tuple[str | None, ...]:
         listed, names = self._workspaces
         if time.monotonic() - listed > WORKSPACES_SECONDS:
-            names = all_workspaces()
+            names = all_workspaces(environment.tracking_uri())
             self._workspaces = time.monotonic(), names
         return names
 

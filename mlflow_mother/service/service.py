@@ -12,6 +12,7 @@ from mlflow_mother.export import AuditRow
 from mlflow_mother.plugins import Plugins, plugins
 from mlflow_mother.registry.connection import ForbiddenError, NotFoundError, Registry
 from mlflow_mother.registry.versions import RegisteredVersion, get_model, get_version, list_versions
+from mlflow_mother.registry.workspaces import all_workspaces, working_in
 from mlflow_mother.registry.write_back import place_of, remove_tags
 from mlflow_mother.service.auditing import audit_rows
 from mlflow_mother.service.decisions import standing
@@ -23,9 +24,22 @@ from mlflow_mother.service.worker import LEASE_SECONDS, Worker
 from mlflow_mother.settings import Settings, load_settings
 from mlflow_mother.store import Kin, Registration, Store, StoredVersion, schema
 from mlflow_mother.store.database import Database
-from mlflow_mother.types import Edge, Lineage, ModelTree, ModelVersionRef, Node
+from mlflow_mother.store.notices import NAMES_WITHHELD
+from mlflow_mother.types import Edge, Lineage, ModelTree, ModelVersionRef, Node, Record
 
 log = logging.getLogger(__name__)
+
+
+class Purged(Record):
+    """What a purge has removed.
+
+    Attributes:
+        versions: Versions that were cleaned.
+        others: Other registries that keep their part of the tables; the tables are gone when there are none.
+    """
+
+    versions: int
+    others: tuple[str, ...] = ()
 
 
 class Service:
@@ -85,12 +99,21 @@ class Service:
         return Worker(
             self.registry,
             self.store,
-            self.settings,
+            self.settings.model_copy(update={"name_relatives": self.names_relatives()}),
             self.plugins,
             lease_seconds=self._lease,
             checkpoint=checkpoint,
             stopping=stopping,
         )
+
+    def names_relatives(self) -> bool:
+        """Whether what is written to one registered model may name another.
+
+        Where nobody has set it, a server with sign-in on these tables decides: it leaves word for the processes beside.
+        """
+        if "name_relatives" in self.settings.model_fields_set or not self.settings.name_relatives:
+            return self.settings.name_relatives
+        return not self.store.has_notice(self.registry.deployment, NAMES_WITHHELD)
 
     def reconciler(
         self,
@@ -231,33 +254,31 @@ class Service:
         words = {ref.uri: standing(made) for ref, made in self.store.decisions(self.registry.id).items()}
         return audit_rows(self.tree(), notes, words)
 
-    def purge(self) -> int:
-        """Removes everything that Mother wrote: tags, artifacts, tables. Returns the number of versions cleaned.
+    def purge(self) -> Purged:
+        """Removes everything that Mother wrote of this registry, in all of its workspaces: tags, artifacts, tables.
 
         What people set (``mother.ignore``) stays. Versions that this process may not write are logged and left.
-        Tables that are damaged can be dropped as well; only those of a newer release stay.
+        Tables that other registries use as well stay for them. Those that are damaged can be dropped; only those of a
+        newer release stay, and everything with them. The tables come last: a purge that ends early can be repeated.
         """
         database = Database(self.registry.store.uri)
         try:
-            if database.file is None or database.file.exists():
-                schema.drop(database)
+            there = database.file is None or database.file.exists()
+            if there:
+                schema.check_not_newer(database)
+            cleaned, ids = 0, set[str]()
+            for workspace in all_workspaces(self.registry.tracking_uri):
+                with working_in(workspace):
+                    registry = self.registry if workspace is None else Registry.current(self.settings)
+                    cleaned += sum(_clean(registry, version) for version in list_versions(registry))
+                    ids.add(registry.id)
+            others = schema.drop(database, ids) if there else frozenset()
         finally:
             database.close()
         opened = self.__dict__.pop("store", None)
         if opened is not None:
             opened.close()
-        return sum(self._clean(version) for version in list_versions(self.registry))
-
-    def _clean(self, version: RegisteredVersion) -> bool:
-        try:
-            place = place_of(self.registry, version)
-            if place is not None:
-                place.delete_all()
-            remove_tags(self.registry, version)
-        except (ForbiddenError, NotFoundError) as error:
-            log.warning("Mother leaves what it wrote of %s: %s", version.ref.uri, error)
-            return False
-        return True
+        return Purged(versions=cleaned, others=tuple(sorted(others)))
 
     def _versions(self) -> list[StoredVersion]:
         return [known for known in self.store.versions(self.registry.id) if not known.ignored]
@@ -299,6 +320,19 @@ class Service:
                 continue
             found.update({self.registry.ref(name, v).uri: aliases for v, aliases in model.aliases.items()})
         return found
+
+
+def _clean(registry: Registry, version: RegisteredVersion) -> bool:
+    """Removes what was written of one version; whether that was allowed."""
+    try:
+        place = place_of(registry, version)
+        if place is not None:
+            place.delete_all()
+        remove_tags(registry, version)
+    except (ForbiddenError, NotFoundError) as error:
+        log.warning("Mother leaves what it wrote of %s: %s", version.ref.uri, error)
+        return False
+    return True
 
 
 def _model_of(uri: str) -> str:

@@ -9,7 +9,7 @@
 * ``inferences`` and ``kinship``: what the weights say, its history, and who descends from whom;
 * ``statements``: what metadata and people say;
 * ``delivery``: bringing results to MLflow and to whoever is notified;
-* ``leases``: which of several processes does what only one shall do;
+* ``leases``: which of several processes does what only one shall do; ``notices``: what a server tells others;
 * ``overview``: bulk reading for whoever shows a registry.
 
 Below them: ``tables`` (all prefixed ``mother_``), ``schema`` and ``migrations`` (an alembic environment of its own),

@@ -22,6 +22,9 @@ from mlflow_mother.store import turns
 BUSY_SECONDS = 30
 """How long a writer waits for another before it gives up."""
 
+CONNECT_SECONDS = 5
+"""How long a PostgreSQL server may take to let one in; the drivers' own default is for ever."""
+
 _REMEDIES = (
     ("lock", "Another process holds its lock: wait for it or end it, then run `mlflow-mother reconcile`."),
     ("full|no space", "Make room on its disk, then run `mlflow-mother reconcile`."),
@@ -234,10 +237,18 @@ def _postgresql(url: URL) -> Engine:
     drivers = ("postgresql", "postgresql+psycopg2", "postgresql+psycopg") if plain else (url.drivername,)
     for driver in drivers:
         with suppress(NoSuchModuleError, ModuleNotFoundError):
-            return create_engine(url.set(drivername=driver), pool_pre_ping=True, pool_size=2)
+            named = url.set(drivername=driver)
+            return create_engine(named, pool_pre_ping=True, pool_size=2, connect_args=_patience(named))
     raise StoreError(
         f"The driver of {url.drivername} is not installed.", "Run: pip install 'mlflow-mother[postgresql]'."
     )
+
+
+def _patience(url: URL) -> dict[str, int]:
+    """How long to wait for a connection, for a driver that speaks libpq's words, unless the user has said it."""
+    said = "connect_timeout" in url.query or "PGCONNECT_TIMEOUT" in os.environ
+    understood = url.get_dialect().driver in ("psycopg", "psycopg2")
+    return {"connect_timeout": CONNECT_SECONDS} if understood and not said else {}
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()

@@ -6,15 +6,17 @@ Alembic runs only when there is something to migrate; looking up a revision is o
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
 
 from mlflow_mother.errors import SchemaOutdatedError, StoreError
 from mlflow_mother.store import tables
 from mlflow_mother.store.database import Database
+from mlflow_mother.store.versions import forget_registries
 
-REVISION = "0002"
+REVISION = "0003"
 """The revision that this release needs: the head of ``migrations/``."""
 
 VERSION_TABLE = "mother_alembic_version"
@@ -77,18 +79,39 @@ def upgrade(database: Database) -> None:
     check(database)
 
 
-def drop(database: Database) -> None:
+def check_not_newer(database: Database) -> None:
+    """Makes sure that this release knows the tables, if there are any, whatever state they are in.
+
+    Raises:
+        SchemaOutdatedError: They were made by a newer release.
+    """
+    with database.read() as connection:
+        _refuse_newer(database, connection)
+
+
+def drop(database: Database, registries: Collection[str] | None = None) -> frozenset[str]:
     """Drops Mother's tables, as many as there are, and nothing else.
+
+    Args:
+        database: Where they are.
+        registries: Drop what is known of these, and the tables only when no other registry is in them. Tables that
+            are damaged, or not of this release's revision, are dropped whoever is in them.
+
+    Returns:
+        The other registries, for which the tables stay.
 
     Raises:
         SchemaOutdatedError: The tables were made by a newer release, which may have more of them.
     """
     with database.write(alone=True) as connection:
-        found = _noted(connection)
-        if found is not None and not can_migrate(found):
-            raise _newer(database, found)
-        tables.metadata.drop_all(connection)
-        connection.execute(text(f"DROP TABLE IF EXISTS {VERSION_TABLE}"))
+        _refuse_newer(database, connection)
+        others = frozenset[str]() if registries is None else _registries(connection).difference(registries)
+        if others and registries is not None:
+            forget_registries(connection, registries)
+        else:
+            tables.metadata.drop_all(connection)
+            connection.execute(text(f"DROP TABLE IF EXISTS {VERSION_TABLE}"))
+        return others
 
 
 def use_wal(database: Database) -> None:
@@ -103,6 +126,21 @@ def use_wal(database: Database) -> None:
 
 def _known() -> set[str]:
     return {path.name.split("_", 1)[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")}
+
+
+def _registries(connection: Connection) -> frozenset[str]:
+    """The registries in the tables; none where these cannot be used as they are."""
+    try:
+        usable = _revision(connection) == REVISION
+    except StoreError:
+        usable = False
+    return frozenset(connection.scalars(select(tables.versions.c.registry).distinct()) if usable else ())
+
+
+def _refuse_newer(database: Database, connection: Connection) -> None:
+    found = _noted(connection)
+    if found is not None and not can_migrate(found):
+        raise _newer(database, found)
 
 
 def _newer(database: Database, found: str) -> SchemaOutdatedError:

@@ -15,6 +15,7 @@ from mlflow_mother.store.fingerprints import Fingerprints
 from mlflow_mother.store.inferences import Inferences
 from mlflow_mother.store.kinship import Kinship
 from mlflow_mother.store.leases import Leases
+from mlflow_mother.store.notices import Notices
 from mlflow_mother.store.overview import Overview
 from mlflow_mother.store.queue import WorkQueue
 from mlflow_mother.store.statements import Statements
@@ -22,7 +23,7 @@ from mlflow_mother.store.versions import Versions
 
 
 class Store(
-    WorkQueue, Versions, Fingerprints, Comparisons, Inferences, Kinship, Statements, Delivery, Leases, Overview
+    WorkQueue, Versions, Fingerprints, Comparisons, Inferences, Kinship, Statements, Delivery, Leases, Notices, Overview
 ):
     """Everything that Mother remembers.
 

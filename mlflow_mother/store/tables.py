@@ -189,3 +189,12 @@ leases = Table(
     Column("until", Double, nullable=False),
 )
 """Who of all processes may do what only one shall do."""
+
+notices = Table(
+    "mother_notices",
+    metadata,
+    Column("registry", Text, primary_key=True, nullable=False),
+    Column("notice", Text, primary_key=True, nullable=False),
+    Column("left_at", Double, nullable=False),
+)
+"""What a server has left word of for processes beside it, which share its tables and not its settings."""

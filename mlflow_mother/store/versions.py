@@ -19,6 +19,7 @@ from mlflow_mother.store.tables import (
     edges,
     fingerprints,
     inferences,
+    notices,
     versions,
     work,
 )
@@ -200,6 +201,13 @@ def forget(connection: Connection, gone: dict[int, ModelVersionRef], now: float)
             connection.execute(delete(edges).where(named, edges.c.version_id.in_(others)))
     for ids in batches(gone, 500):
         connection.execute(delete(versions).where(versions.c.id.in_(ids)))
+
+
+def forget_registries(connection: Connection, registries: Collection[str]) -> None:
+    """Deletes all that is known of some registries, in a transaction that is ``alone``."""
+    connection.execute(delete(versions).where(versions.c.registry.in_(registries)))
+    connection.execute(delete(notices).where(notices.c.registry.in_(registries)))
+    _drop_orphans(connection)
 
 
 def _drop_orphans(connection: Connection) -> None:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import mlflow
 import pytest
+from api_client import asking
 from mlflow_servers import API, Config, client_of, is_done, register, running, tags, wait_until
 from registry_samples import finetuned, network
 from sqlalchemy import create_engine, text
 
+from mlflow_mother.errors import StoreError
 from mlflow_mother.registry import capture
-from mlflow_mother.server.supervisor import LEASE, NICENESS
+from mlflow_mother.server import environment
+from mlflow_mother.server.services import Services
+from mlflow_mother.server.supervisor import NICENESS, Supervisor, lease_of
 from mlflow_mother.store import Store, schema
+from mlflow_mother.store import database as databases
+from mlflow_mother.store.notices import NAMES_WITHHELD
 
 
 def is_gone(process: int) -> bool:
@@ -116,4 +124,56 @@ def test_a_worker_of_its_own_does_the_same(tmp_path: Path, database: Callable[[s
         assert worker.returncode == 0, said.decode()
         assert b"Analysed since the start: 1" in said
         with Store.open(server.database, local=True) as store:
-            assert store.lease(LEASE) is None, "another worker need not wait"
+            assert store.lease(lease_of("own")) is None, "another worker need not wait"
+
+
+def test_servers_of_two_registries_that_share_tables_have_a_worker_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_MOTHER_STORE_URI", f"sqlite:///{tmp_path}/mother.db")
+    started: list[str] = []
+    monkeypatch.setattr(Supervisor, "_start", lambda self: started.append(self._owner))
+    for database, servers in (("one", ("first", "second")), ("two", ("third",))):
+        monkeypatch.setenv(environment.BACKEND_STORE, f"sqlite:///{tmp_path}/{database}.db")
+        for server in servers:
+            supervisor = Supervisor(Services())
+            supervisor._owner = server
+            supervisor._tick()
+    assert started == ["first", "third"]
+
+
+def test_the_status_tells_of_this_registry_s_worker(
+    database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = asking(database("sqlite"), monkeypatch)
+    api.service.store.take_lease(lease_of("another"), "somebody", 60)
+    assert api.get("status")["worker_seen_at"] is None
+    api.service.store.take_lease(lease_of(api.services.deployment), "somebody", 60)
+    assert api.get("status")["worker_seen_at"] is not None
+
+
+def test_those_who_wait_for_a_database_that_is_away_do_not_wait_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(databases, "CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(8) as threads:
+        uri = f"postgresql+psycopg2://u@127.0.0.1:{silent.getsockname()[1]}/db"
+        monkeypatch.setenv(environment.BACKEND_STORE, uri)
+        services = Services()
+        began = time.monotonic()
+        failed = [threads.submit(lambda: services.store).exception() for _ in range(8)]
+    assert all(isinstance(error, StoreError) for error in failed)
+    assert time.monotonic() - began < 6
+
+
+def test_a_server_leaves_word_of_what_the_processes_beside_it_have_to_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(environment.BACKEND_STORE, f"sqlite:///{tmp_path}/mlflow.db")
+    for setting, withheld in ((None, False), ("false", True), (None, True), ("true", False)):
+        monkeypatch.delenv("MLFLOW_MOTHER_NAME_RELATIVES", raising=False)
+        if setting is not None:
+            monkeypatch.setenv("MLFLOW_MOTHER_NAME_RELATIVES", setting)
+        services = Services()
+        services._read_ahead()
+        assert services.store.has_notice(services.deployment, NAMES_WITHHELD) is withheld

@@ -9,6 +9,7 @@ from registry_samples import Bench, finetuned, network
 
 from mlflow_mother.errors import RegistryError
 from mlflow_mother.service import Plan, Report, Service
+from mlflow_mother.service.service import Purged
 
 ROOT = network(0)
 
@@ -107,7 +108,7 @@ def test_purge_removes_all_that_mother_wrote_and_keeps_what_people_set(sqlite: B
     uri = sqlite.register("a", ROOT)
     sqlite.client.set_model_version_tag("a", "1", "mother.ignore", "false")
     sqlite.client.set_model_version_tag("a", "1", "team", "vision")
-    assert service.purge() == 1
+    assert service.purge() == Purged(versions=1)
     assert sqlite.tags(uri) == {"mother.ignore": "false", "team": "vision"}
     run = sqlite.client.get_model_version("a", "1").run_id
     assert not sqlite.client.list_artifacts(run, "mother/a/1")

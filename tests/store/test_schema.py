@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import socket
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, inspect, make_url, text
 from store_processes import in_processes
 from store_samples import REGISTRY, ref
 
 from mlflow_mother.errors import SchemaOutdatedError, StoreError
 from mlflow_mother.store import Store, schema, tables
+from mlflow_mother.store import database as databases
 from mlflow_mother.store.database import Database, remedy_for
+from mlflow_mother.store.notices import NAMES_WITHHELD
 
 
 def _open_local(number: int, uri: str) -> None:
@@ -118,6 +122,27 @@ def test_a_purge_leaves_nothing_of_mother_and_everything_else(empty_uri: str) ->
     Store.upgrade(empty_uri)
 
 
+def test_a_purge_for_one_registry_leaves_another_its_part(uri: str) -> None:
+    mine, other = ref("a"), ref("a").model_copy(update={"registry": "other"})
+    with Store.open(uri, local=False) as store:
+        for one in (mine, other):
+            store.enqueue(one)
+            store.leave_notice(one.registry, NAMES_WITHHELD)
+        assert schema.drop(store._database, {REGISTRY}) == {"other"}
+        store.check()
+        assert store.versions(REGISTRY) == ()
+        assert [known.ref for known in store.versions("other")] == [other]
+        assert [store.has_notice(one.registry, NAMES_WITHHELD) for one in (mine, other)] == [False, True]
+
+
+def test_a_purge_for_all_registries_in_the_tables_drops_them(empty_uri: str) -> None:
+    Store.upgrade(empty_uri)
+    with Store.open(empty_uri, local=False) as store:
+        store.enqueue(ref("a"))
+        assert schema.drop(store._database, {REGISTRY, "empty"}) == frozenset()
+    assert table_names(empty_uri) == set()
+
+
 # MLflow's own mappers use a loader strategy that SQLAlchemy 2.1 deprecates.
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning")
 def test_mlflow_and_mother_share_a_database_without_noticing(empty_uri: str, backend: str) -> None:
@@ -184,6 +209,26 @@ def test_an_unreachable_server_is_named_without_its_password() -> None:
     with pytest.raises(StoreError, match=r"127\.0\.0\.1:9/db.*Check that the database is reachable") as caught:
         Store.open("postgresql+psycopg2://u:secret@127.0.0.1:9/db", local=False)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_a_server_that_does_not_answer_is_not_waited_for_long(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip(driver)
+    monkeypatch.setattr(databases, "CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel connects, and nobody speaks
+        began = time.monotonic()
+        with pytest.raises(StoreError):
+            Store.open(f"postgresql+{driver}://u@127.0.0.1:{silent.getsockname()[1]}/db", local=False)
+    assert 1 < time.monotonic() - began < 6
+
+
+def test_whoever_says_how_long_to_wait_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = make_url("postgresql+psycopg2://u@host/db")
+    assert databases._patience(plain) == {"connect_timeout": databases.CONNECT_SECONDS}
+    assert databases._patience(plain.set(query={"connect_timeout": "60"})) == {}
+    assert databases._patience(plain.set(drivername="postgresql+pg8000")) == {}, "it has another word for it"
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "60")
+    assert databases._patience(plain) == {}
 
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:

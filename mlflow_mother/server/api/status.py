@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlflow_mother import __version__
 from mlflow_mother.server.api.caller import Caller
 from mlflow_mother.server.api.records import Queue, StatusAnswer
-from mlflow_mother.server.supervisor import LEASE
+from mlflow_mother.server.supervisor import lease_of
 from mlflow_mother.types import SCHEMA_VERSION, Record
 
 
@@ -19,7 +19,7 @@ def status(caller: Caller, _query: NoQuery) -> StatusAnswer:
     if caller.access.sees_all():
         counts = store.counts(caller.service.registry.id)
         queue = Queue(waiting=counts.queued, working=counts.claimed)
-    lease = store.lease(LEASE)
+    lease = store.lease(lease_of(caller.service.registry.deployment))
     return StatusAnswer(
         worker=caller.service.settings.enabled,
         version=__version__,

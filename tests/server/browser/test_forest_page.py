@@ -18,7 +18,7 @@ from mlflow_servers import Config, Server, running
 from playwright.sync_api import Browser, Page, expect
 
 from mlflow_mother.registry.identity import OWN
-from mlflow_mother.server.supervisor import LEASE
+from mlflow_mother.server.supervisor import lease_of
 from mlflow_mother.store import Store
 from mlflow_mother.types import Status
 
@@ -50,7 +50,7 @@ def registries(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     register([Sample("models:/newcomer/1", status=Status.PENDING)], database, "live")
     register([hostile, Sample(f"models:/{HOSTILE}/2", (hostile.id,))], database, "hostile")
     with Store.open(database, local=True) as store:
-        assert store.take_lease(LEASE, "tests", 3600)
+        assert store.take_lease(lease_of("own"), "tests", 3600)
     environment = {"MLFLOW_MOTHER_SERVER_WORKER": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     with running(Config(prefix="/ml", workspaces=True), folder, database, environment=environment) as served:
         yield served
