@@ -1,5 +1,8 @@
-"""A small family of models on disk, and the same family in an MLflow registry, for the commands and the Python verbs.
+"""What several folders of tests share.
 
+Fixtures that need MLflow import it when they are asked for: most tests do without.
+
+The family: a few models on disk, and the same models in an MLflow registry, for the commands and the Python verbs.
 ``base`` was fine-tuned to ``tuned`` and that to ``further``; ``other`` is a second fine-tune of ``base``; ``stranger``
 shares the architecture only. The weights are random; real training is for the benchmarks.
 """
@@ -10,12 +13,74 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from family_samples import VERSIONS, Weights, finetuned, root
+from postgres_server import PostgresServer, postgres_server
 from safetensors.numpy import save_file
+
+if TYPE_CHECKING:
+    from registry_samples import Bench
+
+WITH_MLFLOW = [Path(__file__).parent / folder for folder in ("registry", "server", "service")]
+"""Folders of tests in which MLflow and torch warn of themselves."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """MLflow and torch warn of themselves; Mother's own warnings stay errors."""
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in WITH_MLFLOW):
+            from registry_samples import THIRD_PARTY_WARNINGS
+
+            for filter_ in THIRD_PARTY_WARNINGS:
+                item.add_marker(pytest.mark.filterwarnings(filter_))
+
+
+@pytest.fixture
+def at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A home of its own, no telemetry, and no answer remembered of any server."""
+    from mlflow_mother.registry import standdown
+
+    monkeypatch.setenv("MLFLOW_MOTHER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    standdown._answers.clear()
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without content, to copy: migrating one takes seconds."""
+    from registry_samples import empty_mlflow_database
+
+    return empty_mlflow_database(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
+    """Address of a plain ``mlflow server`` with proxied artifacts."""
+    from registry_samples import mlflow_server
+
+    with mlflow_server(tmp_path_factory.mktemp("server"), empty_database) as address:
+        yield address
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path, empty_database: Path) -> Iterator[Bench]:
+    """A registry in a SQLite file."""
+    from registry_samples import bench
+
+    with bench("sqlite", tmp_path, template=empty_database) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server."""
+    with postgres_server() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

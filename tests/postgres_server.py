@@ -5,9 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import pwd
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import create_engine, text
@@ -55,8 +59,8 @@ class PostgresServer:
         engine.dispose()
         return self.uri(name)
 
-    def uri(self, database: str) -> str:
-        return f"postgresql+psycopg2://mother@/{database}?host={self.folder}"
+    def uri(self, database: str, role: str = "mother") -> str:
+        return f"postgresql+psycopg2://{role}@/{database}?host={self.folder}"
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGQUIT)  # at once: nobody needs what it holds
@@ -75,3 +79,16 @@ class PostgresServer:
                 cwd=self.folder,
                 env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
             )
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """A server for as long as the context lasts."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has at most 107 characters
+    server = PostgresServer(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+        folder.with_suffix(".log").unlink()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ _TESTS = Path(__file__).parents[2] / "tests"
 sys.path[:0] = [str(_TESTS), str(_TESTS / "server"), str(_TESTS / "registry")]
 
 from mlflow_servers import Config, Server, descendants, running  # noqa: E402
-from postgres_server import PostgresServer  # noqa: E402
+from postgres_server import PostgresServer, postgres_server  # noqa: E402
 from registry_samples import empty_mlflow_database  # noqa: E402
 
 __all__ = ["Config", "Databases", "Server", "databases", "processor_seconds", "running"]
@@ -55,14 +54,8 @@ def databases(kind: str, folder: Path) -> Iterator[Databases]:
         template.mkdir()
         yield Databases(empty_mlflow_database(template), None)
         return
-    short = Path(tempfile.mkdtemp(prefix="pg-"))  # a socket's path has at most 107 characters
-    postgres = PostgresServer(short)
-    try:
+    with postgres_server() as postgres:
         yield Databases(None, postgres)
-    finally:
-        postgres.stop()
-        shutil.rmtree(short)
-        short.with_suffix(".log").unlink()
 
 
 def processor_seconds(server: Server) -> tuple[float, float]:

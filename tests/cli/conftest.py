@@ -1,16 +1,11 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "registry"))
-
 from foreign_server import ForeignServer, Team, foreign_server
-from registry_samples import empty_mlflow_database
 
 from mlflow_mother.cli import main
 
@@ -26,10 +21,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _own_surroundings(at_home: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_MOTHER_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", None)  # what other tests have set
@@ -43,12 +36,6 @@ def run() -> Run:
         return CliRunner().invoke(main, [str(arg) for arg in args], prog_name="mlflow-mother", **options)
 
     return invoke
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without content, to copy."""
-    return empty_mlflow_database(tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,16 +13,6 @@ from mlflow_mother.store import Store
 from mlflow_mother.store.tables import metadata
 
 BACKENDS = ("sqlite", "postgresql")
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has at most 107 characters
-    server = PostgresServer(folder)
-    yield server
-    server.stop()
-    shutil.rmtree(folder)
-    folder.with_suffix(".log").unlink()
 
 
 @pytest.fixture(scope="session")
