@@ -14,7 +14,7 @@ import click
 from mlflow_mother.cli.exit_codes import ExitCode
 from mlflow_mother.cli.options import examples, format_option
 from mlflow_mother.cli.output import print_json, print_table
-from mlflow_mother.errors import MotherError, RegistryError, StoreError
+from mlflow_mother.errors import MotherError, RegistryError, SettingsError, StoreError
 from mlflow_mother.settings import load_settings
 from mlflow_mother.types import Record
 
@@ -75,10 +75,15 @@ def run_checks() -> Iterator[Check]:
         ("tables", _tables),
         ("artifacts", _artifacts),
     )
+    wrong = ""
     for name, look in checks:
         try:
             yield Check(name=name, ok=True, detail=look())
-        except MotherError as error:  # noqa: PERF203
+        except SettingsError as error:  # noqa: PERF203
+            told, wrong = wrong == str(error), str(error)
+            detail = "Not looked at, since a setting is wrong." if told else error.what
+            yield Check(name=name, ok=False, detail=detail, remedy="" if told else error.remedy)
+        except MotherError as error:
             yield Check(name=name, ok=False, detail=error.what, remedy=error.remedy)
         except ImportError as error:
             yield Check(
@@ -228,11 +233,13 @@ def _nearest(folder: Path) -> Path:
 
 def _unwritten(registry: Registry) -> list[str]:
     """Versions whose artifacts are not written yet, at most 100; tables out of reach have a check of their own."""
+    from mlflow_mother.service import Service
     from mlflow_mother.store import Store
 
-    target: WriteBackTarget = "artifacts" if registry.settings.name_relatives else "own artifacts"
     try:
         with Store.open(registry.store.uri, local=False) as store:
+            named = Service(registry, settings=registry.settings, store=store).names_relatives()
+            target: WriteBackTarget = "artifacts" if named else "own artifacts"
             return [waiting.ref.uri for waiting in store.pending_write_backs(registry.id, target, limit=100)]
     except StoreError:
         return []

@@ -15,7 +15,7 @@ from mlflow_mother import __version__
 from mlflow_mother.cli.exit_codes import ExitCode, exit_code_of
 from mlflow_mother.cli.options import examples
 from mlflow_mother.cli.output import note
-from mlflow_mother.errors import MotherError
+from mlflow_mother.errors import MotherError, SettingsError
 from mlflow_mother.export.text import clean
 
 COMMANDS = {
@@ -119,7 +119,8 @@ def _report(error: Exception) -> int:
 )
 @click.option("--debug", is_flag=True, help="Show Mother's log, and where an error came from.")
 @click.version_option(__version__, prog_name="mlflow-mother")
-def main(debug: bool) -> None:
+@click.pass_context
+def main(context: click.Context, debug: bool) -> None:
     """Tells which models descend from which, from their weights alone.
 
     Models are files, folders, or versions in the MLflow registry that MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI
@@ -130,7 +131,12 @@ def main(debug: bool) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
-    level = logging.DEBUG if debug else getattr(logging, load_settings().log_level.upper())
+    try:
+        level = logging.DEBUG if debug else getattr(logging, load_settings().log_level.upper())
+    except SettingsError:
+        if context.invoked_subcommand != "doctor":  # whose table says so
+            raise
+        level = logging.WARNING
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter("%(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler])

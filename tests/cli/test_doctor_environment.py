@@ -123,10 +123,23 @@ def test_a_place_for_artifacts_that_is_taken(problems: Problems, registry: Simpl
 @pytest.mark.parametrize(("name", "value"), [("CANDIDATES", "abc"), ("DISABLED_PLUGINS", "foo")])
 def test_a_setting_that_makes_no_sense_is_named(run, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"MLFLOW_MOTHER_{name}", value)
-    for command in ("doctor", "reconcile", "audit"):
+    for command in ("reconcile", "audit"):
         result = run(command)
         assert result.exit_code == 4
         assert name in result.stderr.upper() and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(("name", "value"), [("CANDIDATES", "abc"), ("DISABLED_PLUGINS", "foo"), ("LOG_LEVEL", "loud")])
+def test_a_setting_that_makes_no_sense_is_one_line_of_the_table(
+    run, registry: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"MLFLOW_MOTHER_{name}", value)
+    result = run("doctor", "--format", "json")
+    assert result.exit_code == 1
+    first, *others = json.loads(result.stdout)
+    assert first["name"] == "settings" and not first["ok"]
+    assert name in first["detail"].upper() and first["remedy"]
+    assert {check["detail"] for check in others if not check["ok"]} == {"Not looked at, since a setting is wrong."}
 
 
 def test_a_misspelt_setting_is_shown(run, monkeypatch: pytest.MonkeyPatch) -> None:
