@@ -23,7 +23,7 @@ from mlflow_mother.export.text import (
     share_text,
     split_uri,
 )
-from mlflow_mother.types import Edge, ModelTree, Node, Verdict
+from mlflow_mother.types import Edge, ModelTree, Node, Status, Verdict
 
 _STYLE = """
 :root{color-scheme:light dark;--bg:#fff;--text:#11171c;--soft:#566773;--line:#dde3e9;--card:#f6f8fa}
@@ -155,12 +155,14 @@ def _lead(tree: ModelTree, nodes: dict[str, Node], subject: str | None) -> str:
         least = probability_text(min(e.probability for e in parents))
         sentences.insert(0, f"{_name(nodes, subject)} is a merge of {_joined(shares)} (probability at least {least}).")
     if not touching:
-        sentences.append(f"{_name(nodes, subject)} has no relatives among the known models.")
+        unread = nodes[subject].status in {Status.PENDING, Status.FAILED, Status.UNSUPPORTED}
+        found = "was not compared with other models" if unread else "has no relatives among the known models"
+        sentences.append(f"{_name(nodes, subject)} {found} yet.")
     elif not parents and not undecided:
         sentences.append(f"{_name(nodes, subject)} has no parent among the known models.")
     if children:
         sentences.append(
-            f"{len(children)} known {'model descends' if len(children) == 1 else 'models descend'} from it."
+            f"{len(children)} known {'model descends' if len(children) == 1 else 'models descend'} from it directly."
         )
     detail = " · ".join(node_details(nodes[subject]))
     return (f'<p class="soft">{escape(detail)}</p>' if detail else "") + "".join(

@@ -58,7 +58,8 @@ _RULES = """
 .mother-svg .edge{color:var(--soft)}
 .mother-svg .wire{fill:none;stroke:currentColor;stroke-width:1.75}
 .mother-svg .stem{color:var(--stem)}
-.mother-svg .weak .wire{stroke-width:1}
+.mother-svg .weak .wire{stroke-width:1.25;stroke-dasharray:6 3}
+.mother-svg .weak .label{font-style:italic}
 .mother-svg .undecided .wire{stroke-dasharray:.1 4.5;stroke-linecap:round;stroke-width:2.25}
 .mother-svg .touch{fill:none;stroke:transparent;stroke-width:12;pointer-events:stroke}
 .mother-svg .head{fill:currentColor}
@@ -67,8 +68,10 @@ _RULES = """
 .mother-svg .edge:hover .touch{stroke:currentColor;stroke-width:4}
 """
 
+WEAK_BELOW = 0.8
+"""Edges of a lower probability are dashed."""
+
 _MARGIN = 20.0
-_WEAK_BELOW = 0.8
 
 
 def to_svg(tree: ModelTree, *, current: str | None = None, embed_css: bool = True) -> str:
@@ -146,7 +149,7 @@ def _stem(line: PlacedEdge, edge: Edge) -> str:
 def _edge(line: PlacedEdge, edge: Edge) -> str:
     classes = f"edge r-{edge.relation.value}"
     classes += " undecided" if edge.direction == "undecided" else ""
-    classes += " weak" if edge.probability < _WEAK_BELOW else ""
+    classes += " weak" if edge.probability < WEAK_BELOW else ""
     parts = [f'<g class="{classes}">{_title(edge_tooltip(edge))}', f'<path class="touch" d="{line.path}"/>']
     parts.append(f'<path class="wire" d="{line.branch}"/>')
     if line.head:
@@ -201,9 +204,9 @@ def _legend(tree: ModelTree, current: str | None, width: float) -> tuple[list[st
             )
     if any(edge.direction == "undecided" for edge in tree.edges):
         entries.append(('<g class="edge undecided"><path class="wire" d="M0 -4h20"/></g>', "direction undecided"))
-    if any(e.probability < _WEAK_BELOW and e.direction == "decided" for e in tree.edges):
+    if any(e.probability < WEAK_BELOW and e.direction == "decided" for e in tree.edges):
         entries.append(
-            ('<g class="edge weak"><path class="wire" d="M0 -4h20"/></g>', f"probability below {_WEAK_BELOW}")
+            ('<g class="edge weak"><path class="wire" d="M0 -4h20"/></g>', f"probability below {WEAK_BELOW}")
         )
     box = '<g class="{}"><rect class="box" y="-10" width="20" height="12" rx="3"/></g>'
     if any(node.kind == "unregistered" for node in tree.nodes):

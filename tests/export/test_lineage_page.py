@@ -70,7 +70,7 @@ def test_pages_load_nothing_and_run_nothing(page: str):
 def test_the_page_sums_up_its_subject():
     page = text(to_html(everything(), title="Lineage", subject=uri(2)))
     assert "fraud-detector v2 is a fine-tune of fraud-detector v1 (probability 0.97)." in page
-    assert "1 known model descends from it." in page
+    assert "1 known model descends from it directly." in page
 
 
 def test_a_merge_is_summed_up_with_the_shares_of_its_parents():
@@ -85,7 +85,9 @@ def test_an_undecided_direction_is_said():
 
 def test_a_model_without_relatives_is_told_so():
     page = text(to_html(everything(), title="Lineage", subject=uri(1, "unrelated")))
-    assert "unrelated v1 has no relatives among the known models." in page
+    assert "unrelated v1 has no relatives among the known models yet." in page
+    page = text(to_html(everything(), title="Lineage", subject=uri(1, "broken")))
+    assert "broken v1 was not compared with other models yet." in page
 
 
 def test_all_evidence_is_on_the_page():

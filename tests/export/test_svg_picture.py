@@ -57,6 +57,7 @@ def test_unregistered_ancestors_undecided_edges_and_conflicts_have_their_own_loo
     assert not [e for e in dotted if e.get("class") == "head"]
     assert re.search(r"\.unregistered \.box\{[^}]*stroke-dasharray", picture)
     assert re.search(r"\.undecided \.wire\{[^}]*stroke-dasharray", picture)
+    assert re.search(r"\.weak \.wire\{[^}]*stroke-dasharray", picture)
 
 
 def test_tooltips_hold_the_full_name_and_all_evidence():
