@@ -106,9 +106,9 @@ class Worker:
             OutOfTimeError: The checkpoint stopped the work.
         """
         open_claims = list(claims)
+        ready: list[Claim] = []
         with self._kept_alive(open_claims):
             try:
-                ready: list[Claim] = []
                 for claim in claims:
                     if self._stopping():
                         break
@@ -125,7 +125,8 @@ class Worker:
                     reason = str(_tellable(claim.ref, error)) if isinstance(error, MotherError) else ""
                     self.store.release(claim, reason=reason)
                 raise
-        for ref in {claim.ref for claim in claims}:
+        # Not of those that were postponed: they may be due again by now, and are yet to be read.
+        for ref in {claim.ref for claim in ready}:
             if not self._stopping():
                 self._again(ref)
 
