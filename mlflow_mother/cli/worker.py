@@ -15,7 +15,7 @@ from mlflow_mother.cli.output import note
 
 @click.command(
     epilog=examples(
-        "mlflow-mother worker --backend-store-uri postgresql://mlflow@db/mlflow --artifacts-destination s3://models",
+        "mlflow-mother worker --backend-store-uri postgresql+psycopg2://mlflow@db/mlflow --artifacts-destination s3://models",
         "MLFLOW_BACKEND_STORE_URI=sqlite:///mlflow.db mlflow-mother worker",
     )
 )
@@ -47,8 +47,8 @@ def worker(
     """Analyses what is registered with a server, in place of the server's own worker.
 
     For servers on several machines, or a worker with a machine of its own. Start it with the options of the server
-    and set MLFLOW_MOTHER_SERVER_WORKER=false there. Of several workers on one database one works and the others stand
-    by. Runs until it is stopped.
+    and set MLFLOW_MOTHER_SERVER_WORKER=false there. Of several workers for one registry one works and the others
+    stand by. Runs until it is stopped.
     """
     from mlflow_mother.registry.workspaces import ENABLE_WORKSPACES
     from mlflow_mother.server import environment, logs

@@ -13,12 +13,13 @@ from typing import Any
 import mlflow
 import pytest
 from forest_samples import register, three_families
-from mlflow_servers import ADMIN, API, PASSWORD, Config, Server, client_of, running
+from mlflow_servers import ADMIN, API, PASSWORD, Config, Server, client_of, running, wait_until
 
 from mlflow_mother.server.api import DESCRIPTION
 from mlflow_mother.server.api.exports import MEDIA_TYPES
 from mlflow_mother.server.api.routes import ROUTES
 from mlflow_mother.store import Store
+from mlflow_mother.store.notices import NAMES_WITHHELD
 from mlflow_mother.types import ModelVersionRef
 
 MINE, OTHERS = "tiny-vit", ("road-signs", "sentiment", "toxicity", "churn", "anomaly", "ocr", "forecast", "vit-merged")
@@ -205,3 +206,8 @@ def test_other_sites_cannot_write(server: Server, path: str) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         assert send(server, path, body, ADMIN, **{"Content-Type": kind})[0] == 400
     assert before == (server.query("SELECT count(*) FROM mother_decisions"), server.query("SELECT * FROM mother_work"))
+
+
+def test_processes_beside_this_server_are_told_to_withhold_names(server: Server) -> None:
+    left = "SELECT registry, notice FROM mother_notices"
+    wait_until(lambda: server.query(left) == [("own", NAMES_WITHHELD)], 30, server)
