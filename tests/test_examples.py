@@ -124,7 +124,7 @@ def test_the_compose_file_waits_restarts_and_answers_localhost(monkeypatch: pyte
     assert set(services["worker"]["depends_on"]) == {"server"}
     command, arguments = command_of(services["server"]["command"])
     hosts = command.make_context("server", arguments).params["allowed_hosts"].split(",")
-    assert is_allowed_host_header(hosts, "localhost:5000")
+    assert all(is_allowed_host_header(hosts, name) for name in ("localhost:5000", "127.0.0.1:5000"))
     assert not is_allowed_host_header(hosts, "elsewhere.example")
     compile(services["server"]["healthcheck"]["test"][-1], "healthcheck", "exec")
 
