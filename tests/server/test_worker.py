@@ -121,6 +121,7 @@ def test_a_worker_of_its_own_does_the_same(tmp_path: Path, database: Callable[[s
             _, said = worker.communicate(timeout=30)
         finally:
             worker.kill()
+            worker.communicate()
         assert worker.returncode == 0, said.decode()
         assert b"Analysed since the start: 1" in said
         with Store.open(server.database, local=True) as store:
