@@ -35,7 +35,7 @@ HEALTHY_SECONDS = 20.0
 """A worker that lived longer than this is started again at once."""
 
 LONGEST_PAUSE = 30.0
-NICENESS = 19
+NICENESS = 10
 
 
 def lease_of(deployment: str) -> str:

@@ -1,7 +1,7 @@
 """The one process of a server that analyses: ``python -m mlflow_mother.server.worker``, started by ``supervisor``.
 
 It takes what is queued in every workspace, and looks for what nobody queued in a thread of its own, so that a look
-over a large registry holds no registration up. It stays behind the server's traffic: lowest priority, one
+over a large registry holds no registration up. It stays behind the server's traffic: a low priority, one
 thread for arithmetic. It ends when its standard input does, which is when its supervisor ends, however that went.
 """
 
