@@ -6,7 +6,7 @@ import { draw, el } from "./dom.js";
 const LEAST = 0.1;
 const MOST = 2.5;
 const STEP = 1.25;
-const MAP = { width: 168, height: 112 };
+const MAP = { width: 168, height: 112, edge: 18 };
 
 export class Viewport {
   /** @param {SVGSVGElement} drawing */
@@ -28,10 +28,18 @@ export class Viewport {
     this.map = draw("svg", { class: "mother-tree-map", "aria-hidden": "true" }, this.boxes, this.view);
     this.scale = 1;
     this.size = { width: 1, height: 1 };
+    /** How much of the frame the map covers. */
+    this.covered = { width: 0, height: 0 };
+    /** Where each finger is that is down. @type {Map<number, PointerEvent>} */
+    this.fingers = new Map();
+    this.left = new AbortController();
     this.frame.addEventListener("scroll", () => this.#look(), { passive: true });
     this.frame.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.frame.addEventListener("pointerdown", (event) => this.#grab(event));
     this.map.addEventListener("pointerdown", (event) => this.#point(event));
+    for (const end of ["pointerup", "pointercancel"]) {
+      addEventListener(end, (event) => this.fingers.delete(event.pointerId), { signal: this.left.signal });
+    }
     this.resized = new ResizeObserver(() => this.#look());
     this.resized.observe(this.frame);
   }
@@ -41,6 +49,7 @@ export class Viewport {
     this.size = { width, height };
     this.drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
     const scale = Math.min(MAP.width / width, MAP.height / height);
+    this.covered = { width: width * scale + MAP.edge, height: height * scale + MAP.edge };
     this.map.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.map.setAttribute("width", String(Math.round(width * scale)));
     this.map.setAttribute("height", String(Math.round(height * scale)));
@@ -101,6 +110,7 @@ export class Viewport {
   }
 
   leave() {
+    this.left.abort();
     this.resized.disconnect();
   }
 
@@ -128,7 +138,8 @@ export class Viewport {
     this.map.toggleAttribute("hidden", width > this.size.width - 1 && height > this.size.height - 1);
     const at = { x: scrollLeft / this.scale, y: scrollTop / this.scale };
     const seen = { ...at, width: Math.min(width, this.size.width), height: Math.min(height, this.size.height) };
-    const corner = at.x + width > this.size.width - MAP.width && at.y + height > this.size.height - MAP.height;
+    const ends = { x: (this.size.width - at.x) * this.scale, y: (this.size.height - at.y) * this.scale };
+    const corner = ends.x < clientWidth + this.covered.width && ends.y < clientHeight + this.covered.height;
     this.map.classList.toggle("left", corner); // Never over the end of the drawing, where one cannot scroll on.
     for (const [name, value] of Object.entries(seen)) this.view.setAttribute(name, String(value));
   }
@@ -148,25 +159,32 @@ export class Viewport {
       this.#pinch(event);
       return;
     }
-    if (event.button !== 0) return;
+    if (event.button !== 0 || this.#isBar(event)) return;
     const from = { x: event.clientX + this.frame.scrollLeft, y: event.clientY + this.frame.scrollTop };
     const move = (moved) => {
       const far = Math.hypot(moved.clientX - event.clientX, moved.clientY - event.clientY);
       if (far > 4) this.frame.classList.add("grabbed");
       this.frame.scrollTo(from.x - moved.clientX, from.y - moved.clientY);
     };
-    this.#until("pointerup", move, () => setTimeout(() => this.frame.classList.remove("grabbed")));
+    this.#until(move, () => setTimeout(() => this.frame.classList.remove("grabbed")));
+  }
+
+  /** Whether a scroll bar was pressed. */
+  #isBar({ clientX, clientY }) {
+    const edge = this.frame.getBoundingClientRect();
+    return clientX - edge.left >= this.frame.clientWidth || clientY - edge.top >= this.frame.clientHeight;
   }
 
   #pinch(event) {
-    const fingers = (this.fingers ??= new Map());
+    const { fingers } = this;
+    if (event.isPrimary) fingers.clear();
     fingers.set(event.pointerId, event);
     if (fingers.size !== 2) return;
     const spread = () => {
       const [a, b] = [...fingers.values()];
       return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
     };
-    const [began, scale] = [spread(), this.scale];
+    const [began, scale] = [Math.max(1, spread()), this.scale];
     const move = (moved) => {
       if (!fingers.has(moved.pointerId) || fingers.size !== 2) return;
       fingers.set(moved.pointerId, moved);
@@ -174,7 +192,7 @@ export class Viewport {
       const edge = this.frame.getBoundingClientRect();
       this.zoom((scale * spread()) / began, { x: (a.clientX + b.clientX) / 2 - edge.left, y: (a.clientY + b.clientY) / 2 - edge.top });
     };
-    this.#until("pointerup", move, () => fingers.clear());
+    this.#until(move);
   }
 
   #point(event) {
@@ -186,19 +204,19 @@ export class Viewport {
       this.show({ x, y, width: 0, height: 0 }, { middle: true });
     };
     move(event);
-    this.#until("pointerup", move, () => {});
+    this.#until(move);
   }
 
-  #until(end, move, done) {
+  /** Follows pointers until one is lifted. */
+  #until(move, done = () => {}) {
+    const over = new AbortController();
     const stop = () => {
-      removeEventListener("pointermove", move);
-      removeEventListener(end, stop);
-      removeEventListener("pointercancel", stop);
+      over.abort();
       done();
     };
-    addEventListener("pointermove", move);
-    addEventListener(end, stop);
-    addEventListener("pointercancel", stop);
+    addEventListener("pointermove", move, { signal: over.signal });
+    addEventListener("pointerup", stop, { signal: over.signal });
+    addEventListener("pointercancel", stop, { signal: over.signal });
   }
 }
 
