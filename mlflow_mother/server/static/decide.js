@@ -1,7 +1,6 @@
 // A person's word on a version's parents: what was said, and the form to say more. It stands beside what the weights say.
 
-import { post } from "./api.js";
-import { button, el } from "./dom.js";
+import { busy, button, el } from "./dom.js";
 import { moment, split, title } from "./words.js";
 
 let forms = 0;
@@ -42,19 +41,17 @@ function word(decision) {
 
 function choices(info, parents, open, answer, actions, place) {
   const failed = el("p", { class: "mother-error", role: "alert", hidden: true });
-  const send = async (kind, parent, note = "") => {
+  const record = async (kind, parent, note) => {
     failed.hidden = true;
-    for (const one of place.querySelectorAll("button, input")) one.disabled = true;
     try {
-      await post("decisions", { name: info.name, version: info.version, kind, parent, note });
-      actions.changed();
+      await actions.api.post("decisions", { name: info.name, version: info.version, kind, parent, note });
+      await actions.changed();
     } catch (error) {
-      failed.textContent = error.message || "The server did not answer.";
+      failed.textContent = error.message;
       failed.hidden = false;
-    } finally {
-      for (const one of place.querySelectorAll("button, input")) one.disabled = false;
     }
   };
+  const send = (kind, parent, note = "") => busy([...place.querySelectorAll("button")], () => record(kind, parent, note));
   const rows = [...parents, ...open].map((edge) => {
     const parent = edge.child === info.id ? edge.parent : edge.child;
     return (

@@ -42,19 +42,54 @@ export function button(label, onclick, attributes = {}) {
   return el("button", { type: "button", class: "mother-button", onclick, ...attributes }, label);
 }
 
-/** Waits for style sheets beside this file. @param {string[]} names */
+/**
+ * Fills an element anew. The keyboard's focus goes to what looks as what had it.
+ * @param {Element} place
+ * @param {Node[]} children
+ * @param {string} [otherwise] Selects what takes the focus when there is nothing like it.
+ */
+export function refill(place, children, otherwise = "button") {
+  const focused = place.contains(document.activeElement) ? look(document.activeElement) : null;
+  place.replaceChildren(...children);
+  if (focused === null) return;
+  const same = [...place.querySelectorAll("a, button, input")].find((one) => look(one) === focused);
+  (same ?? place.querySelector(otherwise))?.focus();
+}
+
+function look(element) {
+  const group = element.closest("[role=group]");
+  return [element.tagName, element.name, element.textContent, group?.ariaLabel].join("\n");
+}
+
+/**
+ * Runs a job while its buttons are out of use. Disabled ones would lose the keyboard's focus.
+ * @param {Element[]} buttons
+ * @param {() => Promise<void>} job Not run while another one of these buttons is.
+ */
+export async function busy(buttons, job) {
+  if (buttons.some((one) => one.ariaDisabled === "true")) return;
+  for (const one of buttons) one.ariaDisabled = "true";
+  try {
+    await job();
+  } finally {
+    for (const one of buttons) one.ariaDisabled = null;
+  }
+}
+
+/** Waits for style sheets beside this file; one that cannot be had hides nothing and is tried again by the next caller. @param {string[]} names */
 export async function styles(...names) {
   await Promise.all(
     names.map((name) => {
       const href = new URL(name, import.meta.url).href;
       if ([...document.styleSheets].some((sheet) => sheet.href === href)) return null;
       const link = el("link", { rel: "stylesheet", href });
-      const loaded = new Promise((done, fail) => {
+      const tried = new Promise((done) => {
         link.addEventListener("load", done);
-        link.addEventListener("error", fail);
+        link.addEventListener("error", done);
+        link.addEventListener("error", () => link.remove());
       });
       document.head.append(link);
-      return loaded;
+      return tried;
     }),
   );
 }

@@ -1,12 +1,12 @@
 // The page about the whole registry: its families, the audit, and the tree of one family.
 
-import { get, workspace } from "./api.js";
 import { el } from "./dom.js";
 import { after, follow, read } from "./forest/address.js";
 import { audit } from "./forest/audit.js";
 import { families } from "./forest/families.js";
 import { Family } from "./forest/family.js";
 import { Filters } from "./forest/filters.js";
+import { api, isLeft } from "./forest/registry.js";
 import { Progress, Summary } from "./forest/summary.js";
 import { title } from "./words.js";
 
@@ -38,20 +38,19 @@ const overview = el(
 const header = el("header", { class: "forest-header" }, way, heading, progress.element);
 document.getElementById("forest").append(header, overview, family.element);
 
-const own = workspace();
 let left = { scroll: 0, row: "" };
 
 /** Shows what the address says. */
 function show() {
-  if (workspace() !== own) {
-    location.reload(); // Another registry: nothing of this one stays.
+  if (isLeft()) {
+    location.reload(); // Nothing of this registry stays.
     return;
   }
   const state = read();
   const name = state.family ? title(state.family) : NAME;
   if (heading.textContent !== name) heading.textContent = name;
   document.title = `${name} · ${state.family ? NAME : VIEWS[state.view]}`;
-  const models = own ? `../#/models?workspace=${encodeURIComponent(own)}` : "../#/models";
+  const models = api.workspace ? `../#/models?workspace=${encodeURIComponent(api.workspace)}` : "../#/models";
   const steps = [el("a", { href: models }, "Models"), state.family && el("a", { href: after({ family: "", node: "" }) }, NAME)];
   way.replaceChildren(...steps.filter(Boolean));
   if (state.family) open(state);
@@ -99,28 +98,33 @@ function count(totals) {
   overview.classList.toggle("forest-bare", totals.versions === 0);
 }
 
+let next = 0;
+
 /** Looks at the server from time to time, and more often while it works; not while nobody looks at the page. */
 async function watch() {
+  clearTimeout(next);
+  if (document.hidden) return;
   try {
-    if (!document.hidden) await look();
+    await look();
   } finally {
-    setTimeout(watch, progress.busy ? SOON : LATER);
+    clearTimeout(next);
+    next = setTimeout(watch, progress.busy ? SOON : LATER);
   }
 }
 
 async function look() {
-  const status = await get("status").catch(() => null);
+  const status = await api.get("status").catch(() => null);
   if (status === null) return;
-  const worked = progress.busy;
+  const again = progress.status !== null; // At first the list is on its way by itself.
   progress.show(status, null);
   const state = read();
-  const changing = worked || progress.busy;
-  if (changing && !state.family) await lists[state.view].show({ quiet: true });
-  const counting = state.view === "families" && !state.family; // The list counts by itself.
-  if (counting || (progress.totals && !changing)) return;
-  const forest = await get("forest", { limit: 1 }).catch(() => null);
+  if (again && !state.family) await lists[state.view].show({ quiet: true });
+  if (state.view === "families" && !state.family) return; // The list counts by itself.
+  const forest = await api.get("forest", { limit: 1 }).catch(() => null);
   if (forest) count(forest.totals);
 }
 
 follow(show);
 watch();
+document.addEventListener("visibilitychange", watch);
+addEventListener("storage", () => isLeft() && location.reload());

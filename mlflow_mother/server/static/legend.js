@@ -1,7 +1,7 @@
 // The signs that a drawing uses, below it.
 
 import { draw, el } from "./dom.js";
-import { RELATION_NAMES, WEAK_BELOW } from "./words.js";
+import { isWeak, RELATION_NAMES, WEAK_BELOW } from "./words.js";
 
 /** Entries of the legend. @param {import("./tree.js").View} view */
 export function legend({ tree, subject, versions, layout }) {
@@ -13,14 +13,14 @@ export function legend({ tree, subject, versions, layout }) {
   const sign = (there, mark, words) => there && entries.push(entry(mark(), words));
   const { nodes, edges } = tree;
   sign(edges.some((e) => e.direction === "undecided"), () => wire("edge undecided"), "direction undecided");
-  sign(edges.some((e) => e.direction === "decided" && e.probability < WEAK_BELOW), () => wire("edge weak"), `probability below ${WEAK_BELOW}`);
+  sign(edges.some((e) => e.direction === "decided" && isWeak(e.probability)), () => wire("edge weak"), `probability below ${WEAK_BELOW}`);
   sign(nodes.some((n) => n.kind === "unregistered"), () => box("unregistered"), "unregistered ancestor");
   sign(nodes.some((n) => n.verdict === "conflict"), () => box("conflict"), "declared parent disagrees");
   sign(nodes.some((n) => ["failed", "unsupported"].includes(n.status)), () => box("trouble"), "could not be read");
   sign(nodes.some((n) => n.status === "pending"), () => box("pending"), "not analysed yet");
   sign(nodes.some((n) => n.id === subject), () => box("current"), "this version");
   sign(layout.dense && nodes.some((n) => n.aliases.length), () => dot("alias"), "has an alias");
-  sign(layout.dense && Object.values(versions).some((v) => v.stage && v.stage !== "None"), () => dot("stage"), "has a stage");
+  sign(layout.dense && Object.values(versions).some((v) => v.stage), () => dot("stage"), "has a stage");
   return entries;
 }
 

@@ -1,8 +1,8 @@
 // What is inside the tab: asks the API, follows an analysis in progress, and puts drawing, panel and actions together.
 
-import { ApiError, download, get, post, text } from "./api.js";
-import { button, el, styles } from "./dom.js";
-import { panel } from "./panel.js";
+import { Api, ApiError } from "./api.js";
+import { busy, button, el, refill, styles } from "./dom.js";
+import { facts, panel } from "./panel.js";
 import { isPassing, progressLine, refusal, stateNotice } from "./states.js";
 import { drawTree } from "./tree.js";
 import { counted, lead, moment, split } from "./words.js";
@@ -11,37 +11,37 @@ import { counted, lead, moment, split } from "./words.js";
 const STEPS = [60, 300, 1000];
 const SOON = 1_500;
 const LATER = 5_000;
-const FILES = { svg: ["SVG", "svg"], json: ["JSON", "json"], graphml: ["GraphML", "graphml"] };
-
-const styled = styles("style.css", "tree.css");
+const FILES = { svg: "SVG", json: "JSON", graphml: "GraphML" };
 
 export class Lineage {
   /**
    * @param {HTMLElement} place
    * @param {string} name The registered model.
    * @param {string | null} version One version of it; null for all of them.
+   * @param {string} workspace The registry's, for as long as this is open; empty for none.
    */
-  constructor(place, name, version) {
+  constructor(place, name, version, workspace = "") {
+    this.api = new Api(workspace);
     this.name = name;
     this.version = version;
     this.step = 0;
     this.item = version ? { kind: "node", id: `models:/${name}/${version}` } : null;
     this.lead = el("p", { class: "mother-lead" });
     this.made = el("p", { class: "mother-soft mother-made", role: "status" });
-    this.again = button("Analyse again", () => this.#reanalyse(), { hidden: true });
+    this.words = el("span");
+    this.told = el("p", { class: "mother-told", role: "status" }, this.words);
+    this.again = button("Analyse again", () => busy([this.again], () => this.#reanalyse()), { hidden: true });
     this.menu = this.#menu();
     this.notice = el("div", { class: "mother-notices" });
-    this.told = el("p", { class: "mother-told", role: "status" });
     this.drawing = el("div", { class: "mother-stage" });
     this.more = el("div", { class: "mother-more" });
     this.side = el("aside", { class: "mother-panel", "aria-label": "Details" });
-    const actions = el("div", { class: "mother-actions" }, this.again, this.menu);
     this.element = el(
       "div",
       { class: "mother-view mother-colours" },
-      el("div", { class: "mother-head" }, el("div", {}, this.lead, this.made), actions),
+      el("div", { class: "mother-head" }, this.lead, el("div", { class: "mother-actions" }, this.again, this.menu)),
+      el("div", { class: "mother-foot" }, this.made, this.told),
       this.notice,
-      this.told,
       el("div", { class: "mother-body" }, el("div", { class: "mother-left" }, this.drawing, this.more), this.side),
     );
     this.element.hidden = true;
@@ -49,7 +49,7 @@ export class Lineage {
     /** Hears what was chosen in the tree. @type {(item: import("./tree.js").Item | null) => void} */
     this.onChoose = () => {};
     place.append(this.element);
-    styled.then(() => (this.element.hidden = false));
+    this.styled = styles("style.css", "tree.css").then(() => (this.element.hidden = false));
     this.wake = () => document.hidden || this.#load();
   }
 
@@ -72,7 +72,14 @@ export class Lineage {
   /** The page is left. */
   leave() {
     this.pause();
-    this.tree?.leave();
+    this.#erase();
+  }
+
+  /** Points out a member of the family. @param {string} id */
+  point(id) {
+    const item = { kind: "node", id };
+    if (this.answer) this.#choose(item, true);
+    else this.item = item;
   }
 
   async #load() {
@@ -83,17 +90,27 @@ export class Lineage {
     if (!this.answer) this.lead.textContent = "Loading the lineage…";
     try {
       const parameters = { name: this.name, version: this.version, limit: STEPS[this.step] };
-      const answer = await get(this.version ? "lineage" : "tree", parameters, request.signal);
-      await styled;
+      const answer = await this.api.get(this.version ? "lineage" : "tree", parameters, request.signal);
+      await this.styled;
       if (request === this.request && this.running) this.#show(answer);
     } catch (error) {
       if (request !== this.request || error.name === "AbortError") return;
       if (!(error instanceof ApiError)) throw error;
-      if (this.answer && error.status === 0) this.#follow();
-      else this.#refuse(error);
+      this.#fail(error);
     } finally {
       if (request === this.request) this.element.removeAttribute("aria-busy");
     }
+  }
+
+  /** What is shown stays while the failure may pass. */
+  #fail(error) {
+    if (!this.answer || (error.status !== 0 && error.status < 500)) {
+      this.#refuse(error);
+      return;
+    }
+    if (this.step !== this.drawn) this.#tell(error.message);
+    this.step = this.drawn;
+    this.#follow();
   }
 
   #refuse(error) {
@@ -102,19 +119,25 @@ export class Lineage {
     this.lead.textContent = "";
     this.made.textContent = "";
     this.again.hidden = this.menu.hidden = true;
-    this.tree?.leave();
-    this.tree = null;
-    this.drawing.replaceChildren();
+    this.#erase();
     this.more.replaceChildren();
     this.side.replaceChildren();
     this.element.classList.add("bare");
     this.notice.replaceChildren(refusal(error, () => this.#load()));
   }
 
+  #erase() {
+    this.tree?.leave();
+    this.tree = null;
+    this.drawing.replaceChildren();
+  }
+
   #show(answer) {
     this.#follow(answer);
     const text_ = JSON.stringify(answer);
-    if (text_ === this.shown) return;
+    const extended = this.step !== this.drawn;
+    this.drawn = this.step;
+    if (text_ === this.shown && !extended) return;
     this.shown = text_;
     this.answer = answer;
     const { tree, subject } = answer;
@@ -127,52 +150,59 @@ export class Lineage {
     const notice = stateNotice(answer);
     this.notice.replaceChildren(...(notice ? [notice] : []));
     this.element.classList.toggle("bare", !tree.nodes.length);
-    if (!tree.nodes.length) this.drawing.replaceChildren();
-    else if (this.tree) this.tree.show(answer);
-    else this.tree = drawTree(this.drawing, answer, { selected: this.item, onSelect: (item) => this.#choose(item) });
-    this.more.replaceChildren(...this.#extent(answer));
+    if (!tree.nodes.length || extended) this.#erase();
+    if (this.tree) this.tree.show(answer);
+    else if (tree.nodes.length) this.tree = drawTree(this.drawing, answer, { selected: this.item, onSelect: (item) => this.#choose(item) });
+    refill(this.more, this.#extent(answer));
     const writing = this.side.querySelector("form:not([hidden])") && !this.decided;
-    if (!writing) this.#panel(); // Nobody's half-written remark is thrown away.
+    if (!writing && this.described !== this.#facts()) this.#panel(); // Nobody's half-written remark is thrown away.
     this.decided = false;
   }
 
-  #panel() {
-    const actions = { choose: (item) => this.#choose(item, true), changed: () => this.#changed(), name: this.name };
-    const focused = this.side.contains(document.activeElement);
-    this.side.replaceChildren(...panel(this.item, this.answer, actions).filter(Boolean));
-    if (this.item && !this.version) this.side.prepend(button("‹ All versions", () => this.#choose(null), { class: "mother-link mother-back" }));
-    if (focused) this.side.querySelector("h3")?.focus();
+  /** What the panel is about, as text. */
+  #facts() {
+    return JSON.stringify([this.item, facts(this.item, this.answer)]);
   }
 
-  #changed() {
+  #panel() {
+    const actions = { api: this.api, choose: (item) => this.#choose(item, true), changed: () => this.#changed(), name: this.name };
+    const back = this.item && !this.version && button("‹ All versions", () => this.#choose(null), { class: "mother-link mother-back" });
+    refill(this.side, [back, ...panel(this.item, this.answer, actions)].filter(Boolean), "h3");
+    this.described = this.#facts();
+  }
+
+  async #changed() {
     this.decided = true;
-    this.#load();
+    this.#tell("Recorded.");
+    await this.#load();
   }
 
   /** @param {import("./tree.js").Item | null} item @param {boolean} fromPanel The drawing has to follow. */
   #choose(item, fromPanel = item === null) {
     this.item = item;
     this.onChoose(item);
-    if (fromPanel) this.tree.select(item);
-    if (fromPanel && item?.kind === "node") this.tree.focus(item.id);
+    if (fromPanel) this.tree?.select(item);
+    if (fromPanel && item?.kind === "node") this.tree?.focus(item.id);
     this.#panel();
   }
 
   /** How much of the family is shown. */
   #extent(answer) {
     const next = STEPS[this.step + 1];
-    const go = (step) => () => {
+    const go = async (step) => {
       this.step = step;
-      this.tree?.leave();
-      this.tree = null;
-      this.#load();
+      await this.#load();
+    };
+    const offer = (label, step) => {
+      const one = button(label, () => busy([one], () => go(step)));
+      return one;
     };
     const shown = counted(answer.tree.nodes.length, "model");
     const words = answer.truncated ? `The ${shown} nearest ${this.version ? "to this version" : "to its versions"}; the family has more.` : this.step > 0 ? `All ${shown} of the family.` : "";
     return [
       words && el("span", { class: "mother-soft" }, words),
-      answer.truncated && next && button(`Show up to ${next}`, go(this.step + 1)),
-      this.step > 0 && button(`Show the nearest ${STEPS[0]}`, go(0)),
+      answer.truncated && next && offer(`Show up to ${next}`, this.step + 1),
+      this.step > 0 && offer(`Show the nearest ${STEPS[0]}`, 0),
     ].filter(Boolean);
   }
 
@@ -184,22 +214,18 @@ export class Lineage {
   }
 
   async #reanalyse() {
-    this.again.disabled = true;
     try {
-      await post("reanalyse", { name: this.name, version: this.version });
+      await this.api.post("reanalyse", { name: this.name, version: this.version });
       this.#tell("Queued to be analysed again.");
       this.waited = 0;
       await this.#load();
     } catch (error) {
-      this.#tell(error.message || "The server did not answer.");
-    } finally {
-      this.again.disabled = false;
+      this.#tell(error.message);
     }
   }
 
   #menu() {
     const asked = (format) => ({ name: this.name, version: this.version, format });
-    const stem = `lineage-${this.name}${this.version ? `-v${this.version}` : ""}`.replace(/[^\w.-]+/g, "_");
     const run = (job, done) => async () => {
       menu.open = false;
       menu.querySelector("summary").focus();
@@ -207,14 +233,14 @@ export class Lineage {
         await job();
         this.#tell(done);
       } catch (error) {
-        this.#tell(error.message || "That did not work.");
+        this.#tell(error.message);
       }
     };
     const entry = (label, onclick) => el("li", {}, el("button", { type: "button", onclick }, label));
-    const files = Object.entries(FILES).map(([format, [label, suffix]]) =>
-      entry(`Download ${label}`, run(() => download("export", asked(format), `${stem}.${suffix}`), `${label} downloaded.`)),
+    const files = Object.entries(FILES).map(([format, label]) =>
+      entry(`Download ${label}`, run(() => this.api.download("export", asked(format)), `${label} downloaded.`)),
     );
-    const mermaid = entry("Copy as Mermaid", run(async () => copy(await text("export", asked("mermaid"))), "Copied as Mermaid."));
+    const mermaid = entry("Copy as Mermaid", run(async () => copy(await this.api.text("export", asked("mermaid"))), "Copied as Mermaid."));
     const menu = el("details", { class: "mother-menu", hidden: true }, el("summary", { class: "mother-button" }, "Export"), el("ul", {}, mermaid, ...files));
     const outside = (event) => menu.contains(event.target) || (menu.open = false);
     menu.addEventListener("toggle", () => {
@@ -230,9 +256,9 @@ export class Lineage {
   }
 
   #tell(words) {
-    this.told.textContent = words;
+    this.words.textContent = words;
     clearTimeout(this.telling);
-    this.telling = setTimeout(() => (this.told.textContent = ""), 6_000);
+    this.telling = setTimeout(() => (this.words.textContent = ""), 6_000);
   }
 }
 

@@ -26,7 +26,7 @@ function shortened(text) {
 /** Stage and aliases on the upper edge of a box; a box of one line has room for a dot only. */
 export function chips(box, node, info, dense) {
   const words = [];
-  if (info?.stage && info.stage !== "None") words.push(["stage", info.stage]);
+  if (info?.stage) words.push(["stage", info.stage]);
   for (const alias of node.aliases) words.push(["alias", `@${alias}`]);
   if (!words.length) return [];
   if (dense) return [draw("circle", { class: `dot ${words[0][0]}`, cx: 0, cy: 0, r: 4 })];
@@ -60,7 +60,7 @@ function chip(kind, text, x, width) {
 export function nodeTitle(node, info) {
   const lines = [node.id];
   if (node.kind === "unregistered") lines.push("An ancestor that the weights of its descendants imply and nobody registered.");
-  if (info?.stage && info.stage !== "None") lines.push(`stage: ${info.stage}`);
+  if (info?.stage) lines.push(`stage: ${info.stage}`);
   if (node.aliases.length) lines.push(`aliases: ${node.aliases.join(", ")}`);
   if (node.parameters !== null) lines.push(`${node.parameters.toLocaleString("en")} parameters${node.format ? `, ${node.format}` : ""}`);
   if (node.status !== null && node.status !== "done") lines.push(`status: ${node.status}`);
@@ -84,7 +84,7 @@ export function edgeTitle(edge) {
 export function spoken(node, info, view) {
   const words = [node.kind === "unregistered" ? title(node.id) : node.label || title(node.id)];
   if (node.id === view.subject) words.push("this version");
-  if (info?.stage && info.stage !== "None") words.push(`stage ${info.stage}`);
+  if (info?.stage) words.push(`stage ${info.stage}`);
   if (node.aliases.length) words.push(`alias ${node.aliases.join(", ")}`);
   if (node.status && node.status !== "done") words.push(node.status);
   if (node.verdict === "conflict" || node.verdict === "undocumented") words.push(VERDICTS[node.verdict]);

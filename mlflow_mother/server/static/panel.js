@@ -1,17 +1,17 @@
 // Everything about the node or the edge that was chosen in the drawing.
 
-import { get, page } from "./api.js";
 import { deciding } from "./decide.js";
 import { button, el } from "./dom.js";
-import { counted, moment, probability, sentence, share, split, title, VERDICTS } from "./words.js";
+import { counted, isWeak, moment, probability, sentence, share, split, title, VERDICTS } from "./words.js";
 
 const FEW = 6;
 const REASONS = 4;
 
 /**
  * @typedef {object} Actions What the panel can cause.
+ * @property {import("./api.js").Api} api Of the registry that it is about.
  * @property {(item: import("./tree.js").Item) => void} choose Choose another node or edge.
- * @property {() => void} changed Something was decided.
+ * @property {() => Promise<void>} changed Something was decided; done when it is shown.
  * @property {string} name The registered model that the user's permissions are about.
  */
 
@@ -22,12 +22,27 @@ const REASONS = 4;
  * @param {Actions} actions
  */
 export function panel(item, answer, actions) {
-  const { nodes, edges } = answer.tree;
-  const node = item?.kind === "node" && nodes.find((one) => one.id === item.id);
-  const edge = item?.kind === "edge" && edges.find((one) => one.parent === item.parent && one.child === item.child);
+  const { node, edge } = found(item, answer);
   if (node) return aboutNode(node, answer, actions);
   if (edge) return aboutEdge(edge, answer, actions);
   return aboutModel(answer, actions);
+}
+
+/** All that the panel is made of: while it is the same, so is the panel. */
+export function facts(item, answer) {
+  const { node, edge } = found(item, answer);
+  const { nodes, edges } = answer.tree;
+  if (!node && !edge) return [answer.model, nodes.map((one) => one.id)];
+  const ids = edge ? [edge.parent, edge.child] : [node.id];
+  const touching = edges.filter((one) => ids.includes(one.parent) || ids.includes(one.child));
+  return [node, touching, ids.map((id) => answer.versions[id]), answer.can];
+}
+
+function found(item, { tree }) {
+  return {
+    node: item?.kind === "node" && tree.nodes.find((one) => one.id === item.id),
+    edge: item?.kind === "edge" && tree.edges.find((one) => one.parent === item.parent && one.child === item.child),
+  };
 }
 
 function aboutNode(node, answer, actions) {
@@ -40,7 +55,7 @@ function aboutNode(node, answer, actions) {
   return [
     heading(node.kind === "unregistered" ? "Unregistered ancestor" : node.label || title(node.id), chips(node, info)),
     node.kind === "unregistered" && el("p", {}, "The weights of its descendants imply this model, and nobody registered it."),
-    ref && links(ref, here),
+    ref && links(ref, here, actions.api),
     info?.reason && info.status !== "done" && !here && el("p", { class: "mother-reason" }, info.reason),
     section("Parents", parents.map((e) => kin(e, e.parent, actions))),
     section("Related, direction undecided", open.map((e) => kin(e, e.parent === node.id ? e.child : e.parent, actions))),
@@ -53,8 +68,8 @@ function aboutNode(node, answer, actions) {
 
 function aboutEdge(edge, answer, actions) {
   const info = answer.versions[edge.child];
-  const facts = [
-    ["Probability", meter(edge.probability)],
+  const rows = [
+    ["Probability", meter(edge)],
     ["Direction", edge.direction === "decided" ? `decided, ${probability(edge.direction_probability)}` : "undecided"],
     edge.relation === "merge" && ["Share of this parent", share(edge.weight)],
     edge.rank !== null && ["Rank of the update", String(edge.rank)],
@@ -63,13 +78,13 @@ function aboutEdge(edge, answer, actions) {
   return [
     heading(el("span", { class: `mother-relation r-${edge.relation}` }, edge.relation)),
     el("p", { class: "mother-sentence" }, sentence(edge)),
-    facts_(facts),
+    table(rows),
     section(
       "Evidence from the weights",
       edge.evidence.length ? folded(edge.evidence.map(reason), REASONS) : [el("li", { class: "mother-soft" }, "None was stored.")],
     ),
     section(decided ? "The two models" : "The two models, in no order", [end(decided ? "Parent" : "", edge.parent, actions), end(decided ? "Child" : "", edge.child, actions)]),
-    comparing(edge, answer),
+    comparing(edge, answer, actions.api),
     info && declared(info, answer.tree.edges.filter((e) => e.child === edge.child && e.direction === "decided")),
     info && deciding({ info, parents: decided ? [edge] : [], open: decided ? [] : [edge], answer, actions }),
   ];
@@ -85,7 +100,7 @@ function aboutModel(answer, actions) {
       { class: "mother-row" },
       shown.has(info.id)
         ? el("button", { type: "button", class: "mother-link", onclick: () => actions.choose({ kind: "node", id: info.id }) }, `Version ${info.version}`)
-        : el("a", { href: page(info.name, info.version) }, `Version ${info.version}`),
+        : el("a", { href: actions.api.page(info.name, info.version) }, `Version ${info.version}`),
       chips({ status: info.status, verdict: info.verdict, aliases: info.aliases }, info),
     ),
   );
@@ -102,7 +117,7 @@ function heading(text, ...more) {
 
 function chips(node, info) {
   const all = [];
-  if (info?.stage && info.stage !== "None") all.push(el("span", { class: "mother-chip stage" }, info.stage));
+  if (info?.stage) all.push(el("span", { class: "mother-chip stage" }, info.stage));
   for (const alias of node.aliases) all.push(el("span", { class: "mother-chip alias" }, `@${alias}`));
   if (info?.ignored) all.push(el("span", { class: "mother-chip" }, "opted out"));
   if (node.status && node.status !== "done") all.push(el("span", { class: `mother-chip ${node.status}` }, node.status));
@@ -110,13 +125,13 @@ function chips(node, info) {
   return all.length ? el("span", { class: "mother-chips" }, ...all) : null;
 }
 
-function links(ref, here) {
+function links(ref, here, api) {
   return el(
     "p",
     { class: "mother-links" },
-    here ? el("span", { class: "mother-soft" }, "This version") : el("a", { href: page(ref.name, ref.version) }, "Open its lineage"),
-    el("a", { href: page(ref.name, ref.version, false) }, "Version page"),
-    el("a", { href: page(ref.name, null) }, "All its versions"),
+    here ? el("span", { class: "mother-soft" }, "This version") : el("a", { href: api.page(ref.name, ref.version) }, "Open its lineage"),
+    el("a", { href: api.page(ref.name, ref.version, false) }, "Version page"),
+    el("a", { href: api.page(ref.name) }, "All its versions"),
   );
 }
 
@@ -142,7 +157,7 @@ function kin(edge, other, actions) {
       { type: "button", class: "mother-kin", onclick: choose, title: "Why?" },
       el("span", { class: "mother-name" }, title(other)),
       el("span", { class: `mother-relation r-${edge.relation}` }, edge.relation),
-      el("span", { class: edge.probability < 0.8 ? "mother-number weak" : "mother-number" }, probability(edge.probability)),
+      el("span", { class: isWeak(edge.probability) ? "mother-number weak" : "mother-number" }, probability(edge.probability)),
     ),
   );
 }
@@ -154,7 +169,7 @@ function end(role, id, actions) {
     { class: "mother-row" },
     role && el("span", { class: "mother-soft mother-role" }, role),
     el("button", { type: "button", class: "mother-link", onclick: () => actions.choose({ kind: "node", id }) }, title(id)),
-    ref && el("a", { class: "mother-out", href: page(ref.name, ref.version, false) }, "version page"),
+    ref && el("a", { class: "mother-out", href: actions.api.page(ref.name, ref.version, false) }, "version page"),
   );
 }
 
@@ -173,7 +188,7 @@ function declared(info, parents) {
     "section",
     {},
     el("h4", {}, "Declared against inferred"),
-    facts_([
+    table([
       ["Declared", said.length ? el("span", {}, ...said) : none()],
       ["Inferred", found.length ? el("span", {}, ...found) : none()],
       info.verdict && ["Verdict", el("span", {}, el("span", { class: `mother-verdict ${info.verdict}` }, info.verdict), el("span", { class: "mother-soft mother-line" }, VERDICTS[info.verdict]))],
@@ -186,7 +201,7 @@ function fingerprint({ fingerprint: own, registered_at: at }) {
     "section",
     {},
     el("h4", {}, "Fingerprint"),
-    facts_([
+    table([
       ["Parameters", own.parameters.toLocaleString("en")],
       ["Tensors", own.tensors.toLocaleString("en")],
       own.format && ["Format", own.format],
@@ -197,26 +212,26 @@ function fingerprint({ fingerprint: own, registered_at: at }) {
   );
 }
 
-function facts_(pairs) {
+function table(pairs) {
   return el("dl", { class: "mother-facts" }, ...pairs.filter(Boolean).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }
 
-function meter(value) {
+function meter(edge) {
   const bar = el("span", { class: "mother-meter", "aria-hidden": "true" }, el("span", {}));
-  bar.firstChild.style.width = `${100 * value}%`;
-  return el("span", { class: value < 0.8 ? "mother-probability weak" : "mother-probability" }, bar, probability(value));
+  bar.firstChild.style.width = `${100 * edge.probability}%`;
+  return el("span", { class: isWeak(edge.probability) ? "mother-probability weak" : "mother-probability" }, bar, probability(edge.probability));
 }
 
 /** All evidence on the pair, in both directions, asked for when somebody wants it. */
-function comparing(edge, answer) {
+function comparing(edge, answer, api) {
   if (![edge.parent, edge.child].every((id) => answer.versions[id]?.fingerprint)) return null;
   const place = el("section", { class: "mother-compare", "aria-live": "polite" });
   const ask = async () => {
     place.replaceChildren(el("p", { class: "mother-soft" }, "Comparing the two fingerprints…"));
     try {
-      place.replaceChildren(...compared(await get("compare", { a: edge.parent, b: edge.child })));
+      place.replaceChildren(...compared(await api.get("compare", { a: edge.parent, b: edge.child })));
     } catch (error) {
-      place.replaceChildren(el("p", { class: "mother-error" }, error.message || "The server did not answer."), button("Try again", ask));
+      place.replaceChildren(el("p", { class: "mother-error" }, error.message), button("Try again", ask));
     }
   };
   place.append(button("Compare the two", ask));
@@ -230,7 +245,7 @@ function compared(pair) {
   ];
   return [
     el("h4", {}, "Comparison of the fingerprints"),
-    facts_([
+    table([
       ["Tensors in both", pair.tensors.toLocaleString("en")],
       ["Identical", pair.identical.toLocaleString("en")],
       ["Cosine", `${pair.cosine.toFixed(4)} (by chance ${pair.chance.toFixed(4)})`],

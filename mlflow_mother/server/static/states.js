@@ -1,6 +1,7 @@
 // What stands above the tree when there is more to say than the tree says: waiting, trouble, refusals.
 
 import { button, el } from "./dom.js";
+import { explained, remedies } from "./refusals.js";
 import { counted } from "./words.js";
 
 const TITLES = {
@@ -28,10 +29,10 @@ export function progressLine({ state, progress, model }) {
 export function stateNotice(answer) {
   const { state } = answer;
   if (state === "unknown" && answer.model && !answer.model.versions.length) {
-    return notice("info", "No versions yet", "Register a version of this model and its lineage appears here.");
+    return notice("info", "No versions yet", ["Register a version of this model and its lineage appears here."]);
   }
   if (!(state in TITLES) || progressLine(answer)) return null;
-  return notice(state === "failed" ? "alarm" : "info", TITLES[state], answer.reason, answer.remedy);
+  return notice(state === "failed" ? "alarm" : "info", TITLES[state], [answer.reason, answer.remedy]);
 }
 
 function place(ahead) {
@@ -41,22 +42,12 @@ function place(ahead) {
 
 /** Why there is no lineage to show. @param {import("./api.js").ApiError} error @param {() => void} again */
 export function refusal(error, again) {
-  const retry = button("Try again", again);
-  if (error.status === 401) return notice("info", "You are signed out", "Reload the page to sign in again.", "", button("Reload", () => location.reload()));
-  if (error.status === 403) return notice("info", "No permission", "You may not see this model's lineage, or there is no such model. Ask its owner for permission to read it.");
-  if (error.status === 404) return notice("info", "Not in the registry", error.message, "It may have been deleted or renamed.", retry);
-  if (error.status === 503) return notice("alarm", "Lineage is not available now", error.message, "For whoever runs the server: mlflow-mother doctor names the cause, too.", retry);
-  if (error.status === 0) return notice("alarm", "The server did not answer", "Check the connection.", "", retry);
-  return notice("alarm", "The lineage could not be loaded", error.message || `The server answered with ${error.status}.`, "", retry);
+  const { heading, words, alarm } = explained(error);
+  return notice(alarm ? "alarm" : "info", heading, words, ...remedies(error, again));
 }
 
-function notice(kind, title, text, remedy = "", ...actions) {
-  return el(
-    "div",
-    { class: `mother-notice ${kind}`, role: kind === "alarm" ? "alert" : "status" },
-    el("strong", {}, title),
-    text && el("p", {}, text),
-    remedy && remedy !== text && el("p", {}, remedy),
-    ...actions,
-  );
+/** @param {"info" | "alarm"} kind @param {string} title @param {string[]} words @param {Node[]} actions */
+function notice(kind, title, words, ...actions) {
+  const said = [...new Set(words)].filter(Boolean).map((text) => el("p", {}, text));
+  return el("div", { class: `mother-notice ${kind}`, role: kind === "alarm" ? "alert" : "status" }, el("strong", {}, title), ...said, ...actions);
 }

@@ -4,11 +4,13 @@
 // page's own sections are hidden by a style rule and left alone otherwise. What is inside the tab is only loaded when
 // somebody opens it, and on all other pages an observed change costs the comparison of two strings.
 
+import { workspace } from "./workspace.js";
+
 const ROUTE = /^#\/models\/([^/?]+)(?:\/versions\/([1-9]\d*))?\/?(?:\?(.*))?$/;
 const TABS = { overview: "Overview", lineage: "Lineage" };
 const VIEW = "mother-lineage";
 
-/** @typedef {{name: string, version: string | null, open: boolean}} Page */
+/** @typedef {{name: string, version: string | null, workspace: string, open: boolean}} Page */
 /** @typedef {{header: Element, host: Element, bar: HTMLElement, view: HTMLElement, key: string, lineage: any}} Mounted */
 
 /** @type {Mounted | null} */
@@ -20,8 +22,9 @@ function read(hash) {
   const match = ROUTE.exec(hash);
   if (!match) return null;
   try {
-    const open = new URLSearchParams(match[3] ?? "").get("tab") === "lineage";
-    return { name: decodeURIComponent(match[1]), version: match[2] ?? null, open };
+    const parameters = new URLSearchParams(match[3] ?? "");
+    const [name, version = null] = [decodeURIComponent(match[1]), match[2]];
+    return { name, version, workspace: workspace(parameters), open: parameters.get("tab") === "lineage" };
   } catch {
     return null; // No escaping that a name could have.
   }
@@ -48,7 +51,7 @@ function sync() {
     unmount();
     return;
   }
-  const key = JSON.stringify([page.name, page.version]);
+  const key = JSON.stringify([page.name, page.version, page.workspace]);
   if (!mounted || mounted.header !== header || mounted.key !== key || !isWhole()) {
     unmount();
     mount(header, key);
@@ -120,7 +123,7 @@ async function open(place, page) {
   try {
     const { Lineage } = await import("./lineage.js");
     if (place !== mounted) return;
-    place.lineage ??= new Lineage(place.view, page.name, page.version);
+    place.lineage ??= new Lineage(place.view, page.name, page.version, page.workspace);
     if (!place.view.hidden) place.lineage.resume();
   } catch {
     place.view.textContent = "The Lineage tab could not be loaded from the server. Reload the page to try again.";

@@ -4,7 +4,7 @@ import { draw, el } from "./dom.js";
 import { legend } from "./legend.js";
 import { chips, nodeTitle, edgeTitle, spoken } from "./marks.js";
 import { Viewport } from "./viewport.js";
-import { counted, WEAK_BELOW } from "./words.js";
+import { counted, isWeak } from "./words.js";
 
 const MARGIN = 24;
 const READABLE = 0.7;
@@ -97,9 +97,10 @@ class Tree {
 
   /** Brings a node into sight and gives it the focus. @param {string} id */
   focus(id) {
+    if (!this.boxes.has(id)) return; // The part of the family that is drawn is without it.
     this.#stop(id);
     this.viewport.show(this.boxes.get(id));
-    this.groups.get(id)?.focus({ preventScroll: true });
+    this.groups.get(id).focus({ preventScroll: true });
   }
 
   fit() {
@@ -170,7 +171,7 @@ class Tree {
   #edge(line, edge) {
     const classes = ["edge", `r-${edge.relation}`];
     if (edge.direction === "undecided") classes.push("undecided");
-    if (edge.probability < WEAK_BELOW) classes.push("weak");
+    if (isWeak(edge.probability)) classes.push("weak");
     const group = draw(
       "g",
       { class: classes.join(" ") },

@@ -27,8 +27,13 @@ export const VERDICTS = {
   unrelated: "no parent is declared and the weights show none",
 };
 
-/** Below it, an edge counts as weak. */
+/** A probability below it is weak. */
 export const WEAK_BELOW = 0.8;
+
+/** @param {number} value */
+export function isWeak(value) {
+  return value < WEAK_BELOW;
+}
 
 /**
  * Name and version of a node id; null for what is no registered version.
@@ -96,9 +101,9 @@ export function probability(value) {
   return inside.toFixed(2);
 }
 
-/** A merge coefficient as a percentage. @param {number} weight */
+/** A merge coefficient as a percentage; a whole one means that it is not told. @param {number} weight */
 export function share(weight) {
-  return `${Math.round(weight * 100)}%`;
+  return weight === 1 ? "?" : `${Math.round(weight * 100)}%`;
 }
 
 /** Day and time of a moment. @param {number} seconds */

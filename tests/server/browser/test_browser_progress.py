@@ -50,8 +50,10 @@ def test_a_waiting_version_turns_into_its_lineage_without_a_jump(
 
 def test_a_version_is_analysed_again_on_demand(visit: Visit) -> None:
     page = visit(model("digits", 1))
-    page.get_by_role("button", name="Analyse again").click()
+    again = page.get_by_role("button", name="Analyse again")
+    again.click()
     expect(page.locator(".mother-told")).to_have_text("Queued to be analysed again.")
+    expect(again).to_be_focused()
     expect(page.locator(".mother-made.busy")).to_have_count(0, timeout=60_000)
     expect(page.locator(".mother-lead")).to_contain_text("digits v1 has no parent")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from mlflow_servers import API, Server
 from playwright.sync_api import Locator, Page, expect
 
 from mlflow_mother.export import layout
-from mlflow_mother.export.svg import RELATION_COLOURS
+from mlflow_mother.export.svg import RELATION_COLOURS, WEAK_BELOW, style_sheet
 from mlflow_mother.export.text import RELATION_WORDS, VERDICT_WORDS
+from mlflow_mother.server.pages import STATIC
 from mlflow_mother.types import Edge, Evidence, ModelTree, Node, Relation, Status, Verdict
 
 NODES = ".mother-drawing .node[data-node]"
@@ -90,6 +92,11 @@ def test_hundreds_of_nodes_begin_with_the_nearest_and_a_map(visit: Visit) -> Non
     page.get_by_role("button", name="Fit").click()
     fits = frame.evaluate("one => one.scrollWidth <= one.clientWidth + 1 && one.scrollHeight <= one.clientHeight + 1")
     assert fits
+    page.get_by_role("button", name="Zoom in").click(click_count=15)
+    at_the_end = "(one, rest) => one.scrollTo(one.scrollWidth - one.clientWidth - rest, 1e6)"
+    for rest, aside in ((300, False), (40, True)):  # The map moves aside where it would cover the end, at any scale.
+        frame.evaluate(at_the_end, rest)
+        expect(page.locator(".mother-tree-map.left")).to_have_count(int(aside))
 
 
 def test_the_wheel_zooms_around_the_pointer_and_the_mouse_drags(visit: Visit) -> None:
@@ -142,6 +149,7 @@ def test_the_tree_is_saved_and_copied(visit: Visit, tmp_path: Path) -> None:
         page.locator(".mother-menu summary").click()
         with page.expect_download() as started:
             page.get_by_role("button", name=f"Download {label}").click()
+        assert started.value.suggested_filename == f"lineage-digits-v3.{label.lower()}"  # the server's
         file = tmp_path / started.value.suggested_filename
         started.value.save_as(file)
         assert file.read_text().startswith(beginning)
@@ -219,7 +227,8 @@ DRAW = """async ([answer, worst]) => {
     const boxes = Array.from({ length: 8 }, () => place.appendChild(document.createElement("div")));
     drawTree(boxes[0], answer, {});
     const edge = (one) => ({ kind: "edge", parent: one.parent, child: one.child });
-    const actions = { choose() {}, changed() {}, name: worst };
+    const { Api } = await import(`${at}api.js`);
+    const actions = { api: new Api(""), choose() {}, async changed() {}, name: worst };
     const items = [...answer.tree.nodes.map((one) => ({ kind: "node", id: one.id })), ...answer.tree.edges.map(edge)];
     items.forEach((item, index) => boxes[index + 1].append(...panel(item, answer, actions).filter(Boolean)));
     boxes[6].append(stateNotice(answer));
@@ -232,17 +241,27 @@ def test_words_and_colours_are_those_of_the_pictures(visit: Visit) -> None:
     page = visit(model("digits", 1))
     said = page.evaluate(
         """async (relations) => {
-            const { sentence, VERDICTS } = await import(new URL("static-files/mother/words.js", document.baseURI).href);
+            const words = new URL("static-files/mother/words.js", document.baseURI).href;
+            const { sentence, VERDICTS, WEAK_BELOW } = await import(words);
             const edge = (relation) => ({ parent: "P", child: "C", relation, direction: "decided" });
             const style = getComputedStyle(document.querySelector(".mother-colours"));
             return [relations.map((relation) => sentence(edge(relation))), VERDICTS,
-                    relations.map((relation) => style.getPropertyValue(`--${relation}`))];
+                    relations.map((relation) => style.getPropertyValue(`--${relation}`)), WEAK_BELOW];
         }""",
         [relation.value for relation in Relation],
     )
     assert said[0] == [RELATION_WORDS[relation].format(child="C", parent="P") + "." for relation in Relation]
     assert said[1] == {verdict.value: words for verdict, words in VERDICT_WORDS.items()}
     assert said[2] == [RELATION_COLOURS[relation][0] for relation in Relation]
+    assert said[3] == WEAK_BELOW
+    assert dashes((STATIC / "tree.css").read_text(), "mother-drawing") == dashes(style_sheet(), "mother-svg")
+
+
+def dashes(css: str, scope: str) -> dict[str, str]:
+    """How the lines of each kind are drawn."""
+    rules = re.findall(rf"\.{scope} (\.weak|\.undecided|\.edge\.undecided)[^{{]*\.wire ?{{([^}}]*)}}", css)
+    assert len(rules) == 2
+    return {kind.removeprefix(".edge"): "".join(sorted(body.replace(" ", "").split(";"))) for kind, body in rules}
 
 
 def test_a_server_that_fails_is_explained_and_asked_again(visit: Visit, site: Server, watch: Watch) -> None:

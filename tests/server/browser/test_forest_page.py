@@ -10,12 +10,14 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from browser_pages import Watch
 from forest_samples import Sample, many_families, register, three_families
-from mlflow_servers import Config, Server, running
-from playwright.sync_api import Browser, Page, expect
+from mlflow import MlflowClient
+from mlflow_servers import API, Config, Server, client_of, running, wait_until
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from mlflow_mother.registry.identity import OWN
 from mlflow_mother.server.supervisor import lease_of
@@ -48,7 +50,9 @@ def registries(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     register((), database, "empty")
     hostile = Sample(f"models:/{HOSTILE}/1", declared=(HOSTILE,), status=Status.FAILED, reason=HOSTILE)
     register([Sample("models:/newcomer/1", status=Status.PENDING)], database, "live")
-    register([hostile, Sample(f"models:/{HOSTILE}/2", (hostile.id,))], database, "hostile")
+    unread = Sample("models:/newcomer/1", status=Status.FAILED)
+    register([hostile, Sample(f"models:/{HOSTILE}/2", (hostile.id,)), unread], database, "hostile")
+    register([Sample("models:/newcomer/1")], database, "idle")
     with Store.open(database, local=True) as store:
         assert store.take_lease(lease_of("own"), "tests", 3600)
     environment = {"MLFLOW_MOTHER_SERVER_WORKER": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -61,7 +65,14 @@ def visit(registries: Server, browser: Browser, watch: Watch) -> Iterator[Open]:
     """Opens the page."""
     contexts = []
 
-    def open_page(address: str = "", *, scheme: str = "light", width: int = 1280, script: str = "") -> Page:
+    def open_page(
+        address: str = "",
+        *,
+        scheme: str = "light",
+        width: int = 1280,
+        script: str = "",
+        prepare: Callable[[Page], object] = lambda page: None,
+    ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 800}, color_scheme=scheme, locale="en-GB", timezone_id="UTC"
         )
@@ -71,6 +82,7 @@ def visit(registries: Server, browser: Browser, watch: Watch) -> Iterator[Open]:
         context.set_default_timeout(20_000)
         page = context.new_page()
         watch.listen(page)
+        prepare(page)
         page.goto(f"{registries.address}/mother/{address}")
         return page
 
@@ -211,6 +223,76 @@ def test_another_workspace_in_the_address_is_another_registry(visit: Open) -> No
     expect(page.get_by_role("heading", name="No model versions yet")).to_be_visible()
 
 
+def test_nothing_is_read_or_recorded_in_another_workspace_than_the_one_that_is_seen(visit: Open, watch: Watch) -> None:
+    watch.expected.add(404)
+    address = "#family=" + quote(f"models:/{HOSTILE}/2")
+    remember = (
+        "if (!localStorage.getItem('mlflow.activeWorkspace')) localStorage.setItem('mlflow.activeWorkspace', '{}')"
+    )
+    page = visit(address, script=remember.format("hostile"))
+    confirm = page.get_by_role("button", name="Confirm")
+    expect(confirm).to_be_visible()
+    page.evaluate("localStorage.setItem('mlflow.activeWorkspace', 'idle')")
+    held: list[Route] = []
+    page.route("**/mlflow-mother/lineage?*", lambda route: held.append(route))
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.append(request) if request.method == "POST" else None)
+    with page.expect_response("**/decisions"):
+        confirm.focus()
+        page.keyboard.press("Enter")
+    page.keyboard.press("Enter")  # While the answer is on its way, a second one is no second decision.
+    wait_for(page, lambda: bool(held))
+    held[0].continue_()
+    page.unroute_all()
+    expect(page.locator(".mother-word")).to_have_count(1)
+    expect(confirm).to_be_focused()
+    assert [request.header_value("x-mlflow-workspace") for request in asked] == ["hostile"]
+    with page.expect_navigation():
+        other = page.context.new_page()
+        other.goto(page.url.split("/mother/")[0] + "/static-files/mother/words.js")
+        other.evaluate("localStorage.setItem('mlflow.activeWorkspace', 'empty')")
+    expect(page.get_by_text("Not in the registry")).to_be_visible()
+
+
+def wait_for(page: Page, true: Callable[[], bool]) -> None:
+    """Waits while the page goes on."""
+    for _ in range(200):
+        if true():
+            return
+        page.wait_for_timeout(25)
+    pytest.fail("it did not come true")
+
+
+def test_the_tab_follows_the_workspace_of_the_address(visit: Open, registries: Server) -> None:
+    page = visit()
+    address = f"{registries.address}/#/models/newcomer/versions/1?tab=lineage&workspace="
+    page.goto(address + "idle")
+    expect(page.locator(".mother-lead")).to_contain_text("no relatives among the known models yet")
+    page.evaluate("location.hash = location.hash.replace('idle', 'hostile')")
+    expect(page.locator(".mother-lead")).to_contain_text("newcomer v1 was not compared with other models yet.")
+
+
+def test_workspaces_are_asked_for_until_the_server_says_whether_it_has_them(visit: Open, watch: Watch) -> None:
+    """Nothing is shown of the default one meanwhile. The headers that a gate wants are sent with that question, too."""
+    asked: list[Request] = []
+
+    def fail(route: Route) -> None:
+        asked.append(route.request)
+        route.fulfill(status=502, content_type="text/html", body="<html>Bad gateway</html>")
+
+    def prepare(page: Page) -> None:
+        page.context.add_cookies([{"name": "mlflow-request-header-X-Gate", "value": "100%", "url": page_root}])
+        page.route("**/server-info", fail)
+
+    page_root = visit().url
+    page = visit("#workspace=hostile", prepare=prepare)
+    expect(page.get_by_text("The server, or a proxy before it, answered 502 Bad Gateway.")).to_be_visible()
+    assert asked[0].header_value("x-gate") == "100%"
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    assert rows(page) == [f"{HOSTILE} v1"]
+
+
 def test_text_from_the_registry_stays_text(visit: Open) -> None:
     for view in ("view=families&alone=1", "view=audit"):
         page = visit(f"#workspace=hostile&{view}")
@@ -233,21 +315,55 @@ def test_errors_say_what_to_do(visit: Open, watch: Watch) -> None:
     assert len(rows(page)) == 16
 
 
-@pytest.mark.parametrize(
-    ("status", "heading"),
-    [(401, "You are not signed in"), (403, "You may not see this"), (503, "Mother cannot answer now")],
-)
-def test_refusals_are_told_apart(visit: Open, watch: Watch, status: int, heading: str) -> None:
-    watch.expected.add(status)
+def test_refusals_are_told_apart(visit: Open, watch: Watch) -> None:
+    own = json.dumps({"error_code": "SOME_CODE", "message": "The server's own words."})
+    refusals = [
+        (401, own, "You are signed out", "The server's own words."),
+        (403, own, "No permission", "The server's own words."),
+        (503, own, "Lineage is not available now", "The server's own words."),
+        (502, "<html>", "Lineage could not be loaded", "The server, or a proxy before it, answered 502 Bad Gateway."),
+        (200, "<html>", "Lineage could not be loaded", "A page came instead of data"),
+    ]
     page = visit()
-    answer = json.dumps({"error_code": "SOME_CODE", "message": "The server's own words."})
-    page.route("**/mlflow-mother/audit?*", lambda route: route.fulfill(status=status, body=answer))
-    page.get_by_role("link", name="Audit").click()
-    expect(page.get_by_role("heading", name=heading)).to_be_visible()
-    expect(page.get_by_text("The server's own words.")).to_be_visible()
-    page.unroute_all()
-    page.get_by_role("button", name="Try again").click()
-    assert len(rows(page)) == 16
+    for status, body, heading, words in refusals:
+        watch.expected.add(status)
+        page.route("**/mlflow-mother/audit?*", answering(status, body))
+        page.get_by_role("link", name="Audit").click()
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
+        expect(page.get_by_text(words)).to_be_visible()
+        page.unroute_all()
+        page.get_by_role("button", name="Try again").click()
+        assert len(rows(page)) == 16
+        page.get_by_role("link", name="Families").click()
+        rows(page)
+        page.reload()  # What is shown already is not asked for again.
+
+
+def answering(status: int, body: str) -> Callable[[Route], None]:
+    """Answers in place of the server."""
+    return lambda route: route.fulfill(status=status, body=body)
+
+
+def test_an_idle_page_shows_what_was_registered_meanwhile(visit: Open, registries: Server) -> None:
+    page = visit("#workspace=idle&alone=1", prepare=lambda page: page.clock.install())
+    expect(page.locator(".forest-progress")).to_have_text("All versions are analysed")
+    assert rows(page) == ["newcomer v1"]
+    looks = (
+        lambda: page.clock.fast_forward(61_000),
+        lambda: page.evaluate("document.dispatchEvent(new Event('visibilitychange'))"),
+    )
+    with client_of(registries, workspace="idle"):
+        MlflowClient().create_registered_model("second")
+        for known, look in enumerate(looks, 2):
+            MlflowClient().create_model_version("second", "s3://nowhere/model")
+            wait_until(lambda known=known: versions(registries, "idle") == known, 30, registries)
+            look()
+            expect(page.locator(".forest-list:visible tbody tr")).to_have_count(known, timeout=3000)
+
+
+def versions(server: Server, workspace: str) -> int:
+    """How many Mother knows."""
+    return int(server.get(f"{API}/forest?limit=1", workspace=workspace)[1]["totals"]["versions"])
 
 
 def test_the_page_follows_the_worker(visit: Open, registries: Server) -> None:
@@ -274,6 +390,8 @@ def test_a_family_opens_its_tree_and_gives_the_list_back(visit: Open) -> None:
     assert page.url.endswith("#family=models%3A%2Fsentiment%2F1&node=models%3A%2Ftoxicity%2F1&verdict=conflict")
     page.reload()
     expect(page.locator(".mother-panel h3")).to_have_text("toxicity v1")
+    page.evaluate("location.hash = location.hash.replace('toxicity', 'sentiment')")
+    expect(page.locator(".mother-panel h3")).to_have_text("sentiment v1")
     page.get_by_role("link", name="Model lineage").click()
     assert rows(page) == ["tiny-vit v1", "sentiment v1"]
     page.go_back()

@@ -24,12 +24,12 @@ const DEFAULTS = {
   alone: "", sort: "", order: "", cursor: "", page: "",
 };
 
-/** The choices of probability, and what they ask the API for. */
+/** The choices of probability: their words, and what they ask the API for. */
 export const CONFIDENCES = {
-  "below-0.5": { max_confidence: "0.5" },
-  "below-0.8": { max_confidence: "0.8" },
-  "from-0.8": { min_confidence: "0.8" },
-  "from-0.95": { min_confidence: "0.95" },
+  "below-0.5": { words: "below 0.5", asks: { max_confidence: "0.5" } },
+  "below-0.8": { words: "below 0.8", asks: { max_confidence: "0.8" } },
+  "from-0.8": { words: "0.8 and above", asks: { min_confidence: "0.8" } },
+  "from-0.95": { words: "0.95 and above", asks: { min_confidence: "0.95" } },
 };
 
 /** What narrows both lists down. */

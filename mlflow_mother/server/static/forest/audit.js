@@ -1,11 +1,11 @@
 // The audit: for every version what is declared beside what its weights show.
 
-import { download } from "../api.js";
 import { go } from "./address.js";
 import { date, likely, tag, version, versions } from "./cells.js";
-import { el } from "../dom.js";
+import { busy, button, el } from "../dom.js";
 import { List, query } from "./list.js";
 import { notice } from "./notices.js";
+import { api } from "./registry.js";
 import { Table } from "./table.js";
 import { VERDICTS } from "../words.js";
 import { TROUBLES } from "./figures.js";
@@ -44,20 +44,18 @@ export function audit() {
 }
 
 function save() {
-  const button = el("button", { type: "button", class: "mother-button" }, "Download CSV");
-  button.addEventListener("click", async () => {
-    button.disabled = true;
+  const download = async () => {
     try {
-      await download("audit.csv", query(FILTERS), "audit.csv");
-      button.textContent = "Download CSV";
+      await api.download("audit.csv", query(FILTERS));
+      saving.textContent = "Download CSV";
+      saving.title = "";
     } catch (error) {
-      button.textContent = "Download failed: try again";
-      button.title = error.message;
-    } finally {
-      button.disabled = false;
+      saving.textContent = "Download failed: try again";
+      saving.title = error.message;
     }
-  });
-  return button;
+  };
+  const saving = button("Download CSV", () => busy([saving], download));
+  return saving;
 }
 
 /** The verdict; what could not be analysed is undecided for a reason that says more. */

@@ -1,17 +1,17 @@
 // What the cells of both lists have in common.
 
-import { page } from "../api.js";
 import { after } from "./address.js";
 import { el } from "../dom.js";
-import { moment, probability, split, title, WEAK_BELOW } from "../words.js";
+import { isWeak, moment, probability, split, title } from "../words.js";
 import { day } from "./figures.js";
+import { api } from "./registry.js";
 
 /** A version: its name leads to its family's tree on this page, the arrow to its tab in MLflow. @param {string} id */
 export function version(id) {
   const ref = split(id);
   if (!ref) return el("span", { class: "forest-text" }, title(id));
   const name = el("a", { class: "forest-name", href: after({ family: id, node: "" }) }, ref.name, " ", el("span", { class: "forest-version" }, `v${ref.version}`));
-  const arrow = el("a", { class: "forest-out", href: page(ref.name, ref.version), title: "Open in MLflow", "aria-label": `Open ${title(id)} in MLflow` }, "↗");
+  const arrow = el("a", { class: "forest-out", href: api.page(ref.name, ref.version), title: "Open in MLflow", "aria-label": `Open ${title(id)} in MLflow` }, "↗");
   return el("span", { class: "forest-ref" }, name, arrow);
 }
 
@@ -29,7 +29,7 @@ export function tag(word, text = word) {
 
 /** A probability; a low one stands out. @param {number | null} value */
 export function likely(value) {
-  return value === null ? [] : [el("span", { class: value < WEAK_BELOW ? "forest-weak" : null }, probability(value))];
+  return value === null ? [] : [el("span", { class: isWeak(value) ? "forest-weak" : null }, probability(value))];
 }
 
 /** A day; the moment itself is its hint. @param {number | null} seconds */

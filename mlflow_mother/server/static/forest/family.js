@@ -5,6 +5,7 @@ import { Lineage } from "../lineage.js";
 import { split, title } from "../words.js";
 import { go } from "./address.js";
 import { notice } from "./notices.js";
+import { api } from "./registry.js";
 
 export class Family {
   constructor() {
@@ -14,7 +15,10 @@ export class Family {
 
   /** Shows the family of the version that the address names, and points out one of its members. @param {import("./address.js").State} state */
   show({ family, node }) {
-    if (family === this.family) return;
+    if (family === this.family) {
+      if (split(node) && node !== this.lineage?.item?.id) this.lineage?.point(node);
+      return;
+    }
     this.leave();
     this.family = family;
     const ref = split(family);
@@ -22,7 +26,7 @@ export class Family {
       this.element.replaceChildren(notice("This link does not work", [`${title(family)} is no model version.`]));
       return;
     }
-    this.lineage = new Lineage(this.element, ref.name, ref.version);
+    this.lineage = new Lineage(this.element, ref.name, ref.version, api.workspace);
     if (split(node)) this.lineage.item = { kind: "node", id: node };
     this.lineage.onChoose = (item) => go({ node: item?.id ?? "" }, { replace: true });
     this.lineage.resume();

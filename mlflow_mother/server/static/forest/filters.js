@@ -1,6 +1,6 @@
 // What narrows the lists down: one search field, four choices.
 
-import { go, FILTERS } from "./address.js";
+import { go, CONFIDENCES, FILTERS } from "./address.js";
 import { el } from "../dom.js";
 import { RELATION_NAMES, VERDICTS } from "../words.js";
 import { STATUSES } from "./figures.js";
@@ -11,10 +11,7 @@ const CHOICES = {
   relation: ["Relation", "Any relation", RELATION_NAMES.map((name) => [name, name])],
   verdict: ["Verdict", "Any verdict", Object.keys(VERDICTS).map((name) => [name, name])],
   status: ["Status", "Any status", STATUSES.map((name) => [name, name])],
-  confidence: [
-    "Probability", "Any probability",
-    [["below-0.5", "below 0.5"], ["below-0.8", "below 0.8"], ["from-0.8", "0.8 and above"], ["from-0.95", "0.95 and above"]],
-  ],
+  confidence: ["Probability", "Any probability", Object.entries(CONFIDENCES).map(([name, { words }]) => [name, words])],
 };
 
 export class Filters {

@@ -1,18 +1,19 @@
 // A list that the API gives page by page: at most one page of it is ever in the document.
 
-import { ApiError, get } from "../api.js";
+import { ApiError } from "../api.js";
 import { go, read, trail, CONFIDENCES, FILTERS } from "./address.js";
-import { el } from "../dom.js";
+import { button, el } from "../dom.js";
 import { failed, nothing, waiting } from "./notices.js";
 import { counted } from "../words.js";
 import { number } from "./figures.js";
+import { api } from "./registry.js";
 
 const PAGE = 50;
 
 /** What the address asks of the API. @param {string[]} names Parameters that the route knows. */
 export function query(names) {
   const state = read();
-  const asked = { ...state, ...CONFIDENCES[state.confidence], include_alone: state.alone && "true" };
+  const asked = { ...state, ...CONFIDENCES[state.confidence]?.asks, include_alone: state.alone && "true" };
   return Object.fromEntries(names.filter((name) => asked[name]).map((name) => [name, asked[name]]));
 }
 
@@ -31,14 +32,12 @@ export class List {
   constructor({ route, takes, rows, noun, table, order, empty, onAnswer }) {
     Object.assign(this, { route, takes, rows, noun, table, order, empty, onAnswer });
     this.count = el("p", { class: "forest-count", role: "status" });
-    this.previous = el("button", { type: "button", class: "mother-button" }, "Previous");
-    this.next = el("button", { type: "button", class: "mother-button" }, "Next");
+    this.previous = button("Previous", () => this.#back());
+    this.next = button("Next", () => this.#on());
     this.range = el("span", { class: "forest-range" });
     this.pager = el("nav", { class: "forest-pager", "aria-label": "Pages" }, this.previous, this.range, this.next);
     this.notice = el("div");
     this.element = el("div", { class: "forest-list" }, this.notice, table.element, this.pager);
-    this.previous.addEventListener("click", () => this.#back());
-    this.next.addEventListener("click", () => this.#on());
     this.asked = "";
     this.#reveal({});
   }
@@ -57,13 +56,13 @@ export class List {
     this.element.setAttribute("aria-busy", String(!quiet));
     const patience = setTimeout(() => !this.answer && this.#reveal({ notice: waiting() }), 150);
     try {
-      const answer = await get(this.route, asked, request.signal);
+      const answer = await api.get(this.route, asked, request.signal);
       if (request !== this.request) return;
       if (!quiet || JSON.stringify(answer) !== JSON.stringify(this.answer)) this.#take(answer);
     } catch (error) {
       if (request !== this.request || quiet) return;
-      if (!(error instanceof ApiError)) throw error;
       this.asked = "";
+      if (!(error instanceof ApiError)) throw error;
       this.answer = null;
       this.count.textContent = "";
       this.#reveal({ notice: failed(error, () => this.show()) });
@@ -87,8 +86,8 @@ export class List {
     this.count.textContent = rows.length ? `${counted(answer.total, ...this.noun)}${filtered ? " found" : ""}` : "";
     const start = (page - 1) * PAGE;
     this.range.textContent = `${number(start + 1)}–${number(start + rows.length)} of ${number(answer.total)}`;
-    this.previous.disabled = page === 1;
-    this.next.disabled = !answer.next;
+    this.previous.ariaDisabled = String(page === 1); // Not disabled: the keyboard's focus would be lost.
+    this.next.ariaDisabled = String(!answer.next);
     if (rows.length) this.#reveal({ table: true, pager: page > 1 || Boolean(answer.next) });
     else this.#reveal({ notice: (filtered || page > 1 ? null : this.empty(answer)) ?? nothing() });
   }
@@ -100,6 +99,7 @@ export class List {
   }
 
   #on() {
+    if (!this.answer.next) return;
     const page = Number(read().page) || 1;
     const walked = page === 1 ? [] : [...trail(), read().cursor];
     go({ cursor: this.answer.next, page: String(page + 1) }, { trail: walked });
@@ -107,6 +107,7 @@ export class List {
   }
 
   #back() {
+    if (!read().cursor) return;
     const walked = trail();
     const cursor = walked.at(-1) ?? "";
     const page = cursor ? String(Number(read().page) - 1) : "";

@@ -2,6 +2,7 @@
 
 import { after, FILTERS } from "./address.js";
 import { el } from "../dom.js";
+import { explained, remedies } from "../refusals.js";
 
 /**
  * @param {string} heading
@@ -37,18 +38,6 @@ export function nothing() {
  * @param {() => void} again
  */
 export function failed(error, again) {
-  const retry = el("button", { type: "button", class: "mother-button" }, "Try again");
-  retry.addEventListener("click", again);
-  const [heading, remedy] = explained(error.status);
-  return notice(heading, [error.message, remedy].filter(Boolean), [retry], "forest-failed");
-}
-
-function explained(status) {
-  if (status === 401) return ["You are not signed in", "Sign in to MLflow, then try again."];
-  if (status === 403) return ["You may not see this", "Whoever administers this server can give you permission in MLflow."];
-  if (status === 404) return ["Not in the registry", "It may have been deleted or renamed."];
-  if (status === 400) return ["This link does not work", "It may be from another version of this page."];
-  if (status === 503) return ["Mother cannot answer now", "MLflow itself goes on working."];
-  if (!status) return ["The server cannot be reached", "Check your connection, then try again."];
-  return ["Something went wrong", ""];
+  const { heading, words } = explained(error);
+  return notice(heading, words, remedies(error, again), "forest-failed");
 }
