@@ -105,8 +105,9 @@ def test_no_room_for_the_tables(files: Bench, warnings) -> None:
 def test_no_room_for_a_fingerprint(files: Bench, warnings) -> None:
     files.register("a", network(0, width=16, layers=2))
     (database,) = (files.folder.parent / "home").glob("*.db")
-    source = write_model(files.folder / "b", network(1))
+    source = write_model(files.folder / "b", network(1, layers=48))
     files.client.create_registered_model("b")
+    print({f.name: f.stat().st_size for f in database.parent.iterdir()})
     with largest_file(database.stat().st_size):
         files.client.create_model_version("b", str(source))
     assert "Make room" in warnings.text
