@@ -38,7 +38,7 @@ def fill(server: Server, folder: Path) -> None:
             client.set_registered_model_alias(name, alias, version)
         client.update_registered_model(HOSTILE, description=WORST)
         client.set_registered_model_tag(HOSTILE, "team", WORST)
-        wait_until(lambda: is_done(newest), 60, server)
+        wait_until(lambda: is_done(newest), 240, server)  # A worker is last in line where others work, too.
 
 
 @pytest.fixture(scope="session")
