@@ -18,7 +18,7 @@ import pytest
 import mlflow_mother
 from mlflow_mother.hookspecs import MotherSpec, hookimpl
 from mlflow_mother.plugins import Plugins
-from mlflow_mother.registry import tags
+from mlflow_mother.registry import capture, tags
 from mlflow_mother.types import Edge, Evidence, Lineage, ModelVersionRef, Relation
 
 ROOT = Path(__file__).parents[1]
@@ -114,6 +114,7 @@ def test_python_examples_run(
     monkeypatch.chdir(checkpoints.parent)
     for name, value in registered_family.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(capture, "_switch", None)  # the page turns lineage off and on
     namespace: dict[str, object] = {}
     for block in _python_blocks(DOCS / "python.md"):
         exec(compile(block, "docs/python.md", "exec"), namespace)
