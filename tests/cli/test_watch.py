@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.filterwarnings(warning) for warning in THIRD_PARTY_WAR
 ROOT = network(1)
 
 
+@pytest.mark.full
 def test_a_watcher_finds_what_others_register_and_outlives_the_server(
     foreign: ForeignServer,
     team: Team,

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from mlflow_servers import Config
 
-from benchmarks.server_load import crash
-from benchmarks.server_load.overhead import bootstrap
+from benchmarks.server_load import crash, overhead
 from benchmarks.server_load.surroundings import Databases, databases
 
 
@@ -53,12 +52,13 @@ def test_what_is_lost_is_told() -> None:
     assert "known to Mother" in crash.broken({**sound, "in MLflow": 6}, 4)
 
 
-def test_the_interval_is_about_the_ratio() -> None:
+def test_the_interval_is_about_the_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overhead, "DRAWS", 500)
     random = np.random.default_rng(0)
     old = [random.exponential(1.0 + pair, 400) for pair in range(6)]
     new = [random.exponential(2.0 + 2 * pair, 400) for pair in range(6)]
-    ratio, low, high = bootstrap(new, old, 95)
+    ratio, low, high = overhead.bootstrap(new, old, 95)
     assert low < ratio < high
     assert 1.6 < low < 2 < high < 2.4
-    same, low, high = bootstrap(old, old, 95)
+    same, low, high = overhead.bootstrap(old, old, 95)
     assert same == 1 and low < 1 < high

@@ -104,6 +104,7 @@ def _set_revision(uri: str, revision: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.full
 def test_a_worker_of_its_own_does_the_same(tmp_path: Path, database: Callable[[str], str]) -> None:
     none = {"MLFLOW_MOTHER_SERVER_WORKER": "false"}
     with running(Config(), tmp_path, database("sqlite"), environment=none) as server, client_of(server):
