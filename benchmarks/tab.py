@@ -34,6 +34,7 @@ PAINT = """async (text) => {
     const { drawTree } = await import("./tree.js");
     const { panel } = await import("./panel.js");
     const { styles } = await import("./dom.js");
+    const { Api } = await import("./api.js");
     await styles("style.css", "tree.css");
     const place = document.createElement("div");
     place.className = "mother-colours";
@@ -43,7 +44,7 @@ PAINT = """async (text) => {
     const answer = JSON.parse(text);
     drawTree(place, answer, {});
     const side = document.createElement("aside");
-    const actions = { choose() {}, changed() {}, name: "" };
+    const actions = { api: new Api(""), choose() {}, changed() {}, name: "" };
     side.append(...panel({ kind: "node", id: answer.subject }, answer, actions).filter(Boolean));
     place.append(side);
     const drawn = performance.now();
