@@ -115,6 +115,7 @@ def measure(nodes: int, runs: int) -> dict[str, Any]:
         times = [page.evaluate(PAINT, text) for _ in range(runs + 1)]
         browser.close()
     server.shutdown()
+    server.server_close()
     first, rest = times[0], times[1:]
     return {
         "nodes": first[2],
