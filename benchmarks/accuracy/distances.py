@@ -1,0 +1,78 @@
+"""What most methods go by: how far networks are apart, and the shape of their weights' distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mlflow_mother.fingerprint.record import Fingerprint
+from mlflow_mother.heritage.geometry import geometry
+from mlflow_mother.heritage.roles import Role
+
+Floats = npt.NDArray[np.float64]
+
+RANK_TOLERANCE = 1e-3
+"""Singular values below this share of the largest are rounding."""
+
+
+@dataclass(frozen=True)
+class Distances:
+    """All pairs of some networks.
+
+    Attributes:
+        ids: Rows and columns.
+        full: Sum over matrices of the Frobenius norm of the difference, shape ``(n, n)``; the paper's for full
+            fine-tuning (Horwitz et al., arXiv 2405.18432).
+        rank: Mean over matrices of the difference's rank, as far as sketches show it; the paper's for LoRA.
+        kurtosis: Mean over matrices of the weights' kurtosis, shape ``(n,)``.
+    """
+
+    ids: tuple[str, ...]
+    full: Floats
+    rank: Floats
+    kurtosis: Floats
+
+
+def distances(models: Mapping[str, Fingerprint], ids: Sequence[str]) -> Distances:
+    """Measures all pairs."""
+    full, rank = np.zeros((len(ids), len(ids))), np.zeros((len(ids), len(ids)))
+    for i, one in enumerate(ids):
+        for j in range(i):
+            full[i, j], rank[i, j] = _pair(models[one], models[ids[j]])
+    apart = np.isinf(full)
+    farthest = 10 * full[~apart].max(initial=1.0)
+    full[apart] = farthest
+    return Distances(tuple(ids), full + full.T, rank + rank.T, np.array([_kurtosis(models[one]) for one in ids]))
+
+
+def _pair(one: Fingerprint, other: Fingerprint) -> tuple[float, float]:
+    if one.adapter or other.adapter:
+        return np.inf, 0.0
+    pair = geometry(one, other)
+    matrices = pair.role == Role.MATRIX
+    if not matrices.any():
+        return np.inf, 0.0
+    k = min(one.k, other.k)
+    ranks = []
+    for a, b in zip(pair.a[matrices], pair.b[matrices], strict=True):
+        first, second = one.sketch_of(int(a)), other.sketch_of(int(b))
+        if first.shape != second.shape or first.ndim != 2:
+            continue
+        values = np.linalg.svd(first.astype(np.float64) - second, compute_uv=False)
+        ranks.append(int((values > RANK_TOLERANCE * max(values[0], 1e-30)).sum()) if values[0] > 0 else 0)
+    return float(np.sqrt(np.maximum(pair.distance[matrices], 0)).sum()), float(np.mean(ranks)) if ranks else float(k)
+
+
+def _kurtosis(model: Fingerprint) -> float:
+    """Mean over matrices of the fourth central moment over the squared variance."""
+    chosen = np.array([len(shape) >= 2 for shape in model.shapes]) & (model.stats["count"] > 64)
+    stats = model.stats[chosen]
+    n = stats["count"]
+    mean = stats["sum"] / n
+    second, third, fourth = (stats[name] / n for name in ("sumsq", "sum3", "sum4"))
+    variance = second - mean**2
+    central = fourth - 4 * mean * third + 6 * mean**2 * second - 3 * mean**4
+    return float(np.mean(central[variance > 0] / variance[variance > 0] ** 2)) if (variance > 0).any() else 0.0
