@@ -12,6 +12,7 @@ from benchmarks.server_load import crash, overhead
 from benchmarks.server_load.surroundings import Databases, databases
 
 
+@pytest.mark.full
 def test_no_version_is_lost_with_the_worker(tmp_path: Path, template: Path) -> None:
     made = Databases(template, None)
     found = crash.measure(tmp_path, made, config=Config(workers=2), versions=12, clients=3, kills=[(0.4, crash.WORKER)])

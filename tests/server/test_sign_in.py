@@ -16,7 +16,7 @@ from registry_samples import free_port
     ("missing", "said"),
     [
         ("MLFLOW_FLASK_SERVER_SECRET_KEY", "A static secret key needs to be set"),
-        ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_AUTH_ADMIN_PASSWORD"),
+        pytest.param("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_AUTH_ADMIN_PASSWORD", marks=pytest.mark.full),
     ],
 )
 def test_a_server_that_lacks_a_secret_ends_with_one_clear_error(
