@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from mlflow_mother.fingerprint.fold import fold
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage.comparison import Comparison
 from mlflow_mother.heritage.geometry import geometry
-from mlflow_mother.heritage.projection import Projection, believed, interval
+from mlflow_mother.heritage.projection import Projection, believed, interval, weigh
 from mlflow_mother.heritage.roles import Role
 from mlflow_mother.types import Evidence, Relation
 
@@ -23,6 +24,9 @@ LOW_RANK_SHARE = 0.8
 
 FROZEN_SHARE = 0.1
 """Least share of untouched tensors in a partial fine-tune; fewer are tables that no training touches."""
+
+CLEAR_LOG_ODDS = math.log(3.0)
+"""Least log-odds of parent against child at which a sentence says that a group of tensors tells which came first."""
 
 _RANKED_TENSORS = 32
 _RANKED_AT_ONCE = 8
@@ -141,11 +145,12 @@ def _projection_evidence(comparison: Comparison) -> list[Evidence]:
 
 
 def _first(group: Projection) -> str:
-    """What a group seems to say: more than half of the way to one side, with all of its confidence interval."""
+    """What a group says by itself of which came first, by the likelihoods that the engine weighs."""
+    weighed = weigh((group,))
     s = "s" if group.tensors == 1 else ""
-    if group.slope + interval(group) < 0.5:
+    if weighed.ancestor - weighed.descendant > CLEAR_LOG_ODDS:
         return f"look{s} as if the parent came first"
-    if group.slope - interval(group) > 0.5:
+    if weighed.descendant - weighed.ancestor > CLEAR_LOG_ODDS:
         return f"look{s} as if the child came first"
     return f"leave{s} open which came first"
 

@@ -67,7 +67,7 @@ GOLDEN = {
         Relation.PARTIAL_FINETUNE,
         (
             "24 of 31 tensors untouched",
-            f"3 matrices leave open which came first (projection -0.01 +- 2.12; {SCALE})",
+            f"3 matrices look as if the parent came first (projection -0.01 +- 2.12; {SCALE})",
             f"3 biases leave open which came first (projection 0.00 +- 2.12; {SCALE})",
             f"1 norm gain leaves open which came first (projection 0.00 +- 6.35; {SCALE})",
             alike("1.000"),
