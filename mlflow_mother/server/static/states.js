@@ -18,7 +18,7 @@ export function isPassing(answer) {
 
 /** What is going on, in a line; empty when nothing is. @param {any} answer */
 export function progressLine({ state, progress, model }) {
-  if (progress?.working) return "Being analysed now: the worker reads its weights and compares them with the known models.";
+  if (progress?.working) return "Being analysed now.";
   if (progress) return `Waiting to be analysed${state === "pending" ? "" : " again"}: ${place(progress.ahead)}.`;
   const waiting = model?.versions.filter((info) => info.status === "pending").length ?? 0;
   if (waiting) return `${counted(waiting, "version")} of this model ${waiting === 1 ? "waits" : "wait"} for the analysis.`;
