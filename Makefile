@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TORCH_ARGS ?=
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 # Neighbours run in one process, so that a module starts its servers once.
-PYTEST_ARGS ?= -n 2 --dist worksteal
+PYTEST_ARGS ?= -n 3 --dist worksteal
 NOTIFY := hooks/mlflow-mother-notify
 HIDE_PROGRESS := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off
 

@@ -13,7 +13,7 @@ import pytest
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("every", [31, pytest.param(5, marks=pytest.mark.full)])
+@pytest.mark.parametrize("every", [41, pytest.param(5, marks=pytest.mark.full)])
 def test_a_kill_at_any_step_is_made_good_by_the_next_reconciliation(
     tmp_path: Path, empty_database: Path, every: int
 ) -> None:

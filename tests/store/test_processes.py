@@ -99,6 +99,9 @@ def assert_all_done_once(store: Store, world: Path, count: int, *, calls_may_be_
         assert calls.keys() == {f"{v.ref.uri} 1" for v in versions}
 
 
+@pytest.mark.parametrize(
+    "backend", ["sqlite", "postgresql", pytest.param("sqlite-wal", marks=pytest.mark.full)], indirect=True
+)
 def test_eight_processes_register_and_analyse_two_hundred_versions(store: Store, uri: str, tmp_path: Path) -> None:
     in_processes(8, register_and_work, uri, tmp_path, 200)
     assert_all_done_once(store, tmp_path, 200)
