@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -83,8 +83,3 @@ def rate(scores: Sequence[Score], what: str, seed: int = 0) -> tuple[float, floa
     drawn = drawn[drawn[:, 1] > 0]
     low, high = np.percentile(drawn[:, 0] / drawn[:, 1], (2.5, 97.5))
     return float(counts[:, 0].sum() / counts[:, 1].sum()), float(low), float(high)
-
-
-def total(scores: Sequence[Score]) -> Score:
-    """All counts together."""
-    return Score(**{field.name: sum(getattr(one, field.name) for one in scores) for field in fields(Score)})

@@ -1,7 +1,7 @@
 """Grows the zoo: ``python -m benchmarks.zoo [--small] [--cache FOLDER] [--jobs 2] [--counts]``.
 
-Trees that are there are left alone; a run that was stopped is gone on with. Prints the cells, how long it took, and
-how well the roots do what they were trained for.
+Trees that are there are left alone; a run that was stopped is gone on with. Prints the cells, and when each tree is
+done.
 """
 
 from __future__ import annotations

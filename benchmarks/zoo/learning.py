@@ -37,7 +37,7 @@ class Recipe:
         optimizer: Which one.
         weight_decay: Decoupled, for AdamW.
         rate: Learning rate relative to the usual one of a child.
-        trained: ``all`` of it, without the ``first-half`` of its tensors, or its ``head`` alone.
+        trained: ``all`` of it, the ``second-half`` of its tensors, or its ``head`` alone.
     """
 
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -147,19 +147,6 @@ def distil(architecture: Architecture, teacher: nn.Module, seed: int) -> nn.Modu
     shown = batches(architecture.domain, 0, architecture.steps, seed)
     _run(architecture, student, optimizer, shown, architecture.steps, teacher=teacher)
     return student
-
-
-def accuracy(architecture: Architecture, network: nn.Module, task: int, seed: int) -> float:
-    """Share of targets that the network names, on eight fresh batches."""
-    network.eval()
-    right = total = 0
-    with torch.no_grad():
-        for inputs, targets in batches(architecture.domain, task, 8, seed):
-            logits, wanted = _aligned(architecture, _logits(network, inputs), targets)
-            known = wanted != -100
-            right += int((logits.argmax(-1)[known] == wanted[known]).sum())
-            total += int(known.sum())
-    return right / total
 
 
 def _run(

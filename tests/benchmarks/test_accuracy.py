@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from benchmarks.accuracy.cases import Case, case
 from benchmarks.accuracy.distances import distances
 from benchmarks.accuracy.methods import METHODS
-from benchmarks.accuracy.scores import RATES, Score, rate, score, total
+from benchmarks.accuracy.scores import RATES, Score, rate, score
 
 PARENTS = {
     "base": {},
@@ -115,7 +115,6 @@ def test_scores_tell_right_wrong_reversed_and_declined_apart() -> None:
     assert found == Score(
         models=4, exact=1, surrogate=1, declined=1, edges=2, said=3, linked=2, directed=1, roots=2, roots_found=0
     )
-    assert total([found, found]).exact == 2
     value, low, high = rate([found, found], "direction")
     assert value == low == high == 0.5
     assert all(0 <= rate([found], what)[0] <= 1 for what in RATES)
