@@ -24,9 +24,9 @@ class Distances:
 
     Attributes:
         ids: Rows and columns.
-        full: Sum over matrices of the Frobenius norm of the difference, shape ``(n, n)``; the paper's for full
-            fine-tuning (Horwitz et al., arXiv 2405.18432).
-        rank: Mean over matrices of the difference's rank, as far as sketches show it; the paper's for LoRA.
+        full: Mean over matrices of the difference's root mean square, shape ``(n, n)``; MoTHer's for full fine-tuning
+            (Horwitz et al., arXiv 2405.18432), whose authors take square matrices only, which not every network has.
+        rank: Mean over matrices of the difference's rank, as far as sketches show it; MoTHer's for LoRA.
         kurtosis: Mean over matrices of the weights' kurtosis, shape ``(n,)``.
     """
 
@@ -42,19 +42,19 @@ def distances(models: Mapping[str, Fingerprint], ids: Sequence[str]) -> Distance
     for i, one in enumerate(ids):
         for j in range(i):
             full[i, j], rank[i, j] = _pair(models[one], models[ids[j]])
-    apart = np.isinf(full)
-    farthest = 10 * full[~apart].max(initial=1.0)
-    full[apart] = farthest
+    for measured in (full, rank):
+        apart = np.isinf(measured)
+        measured[apart] = 10 * measured[~apart].max(initial=1.0)
     return Distances(tuple(ids), full + full.T, rank + rank.T, np.array([_kurtosis(models[one]) for one in ids]))
 
 
 def _pair(one: Fingerprint, other: Fingerprint) -> tuple[float, float]:
     if one.adapter or other.adapter:
-        return np.inf, 0.0
+        return np.inf, np.inf
     pair = geometry(one, other)
     matrices = pair.role == Role.MATRIX
     if not matrices.any():
-        return np.inf, 0.0
+        return np.inf, np.inf
     k = min(one.k, other.k)
     ranks = []
     for a, b in zip(pair.a[matrices], pair.b[matrices], strict=True):
@@ -63,7 +63,8 @@ def _pair(one: Fingerprint, other: Fingerprint) -> tuple[float, float]:
             continue
         values = np.linalg.svd(first.astype(np.float64) - second, compute_uv=False)
         ranks.append(int((values > RANK_TOLERANCE * max(values[0], 1e-30)).sum()) if values[0] > 0 else 0)
-    return float(np.sqrt(np.maximum(pair.distance[matrices], 0)).sum()), float(np.mean(ranks)) if ranks else float(k)
+    mean_squares = np.maximum(pair.distance[matrices], 0) / one.stats["count"][pair.a[matrices]]
+    return float(np.sqrt(mean_squares).mean()), float(np.mean(ranks)) if ranks else float(k)
 
 
 def _kurtosis(model: Fingerprint) -> float:

@@ -54,7 +54,7 @@ def by_distance(case: Case, grow: Callable[[Distances, list[int]], dict[int, int
     ids = sorted(case.models)
     measured = distances(case.models, ids)
     found: dict[str, frozenset[str]] = dict.fromkeys(ids, frozenset())
-    for members in _clusters(measured.full, case.families):
+    for members in ward(measured.full, case.families):
         if len(members) > 1:
             found |= {ids[child]: frozenset({ids[parent]}) for child, parent in grow(measured, members).items()}
     return found
@@ -64,7 +64,7 @@ def oldest_first(case: Case) -> Answer:
     """The nearest of those registered before; knows the order."""
     ids = list(case.order)
     measured = distances(case.models, ids)
-    clusters = {i: n for n, members in enumerate(_clusters(measured.full, case.families)) for i in members}
+    clusters = {i: n for n, members in enumerate(ward(measured.full, case.families)) for i in members}
     found: dict[str, frozenset[str]] = {}
     for child, name in enumerate(ids):
         before = [i for i in range(child) if clusters[i] == clusters[child]]
@@ -72,10 +72,11 @@ def oldest_first(case: Case) -> Answer:
     return found
 
 
-def _clusters(apart: Floats, families: int) -> list[list[int]]:
+def ward(apart: Floats, families: int) -> list[list[int]]:
+    """Clusters by Ward's criterion into a number that has to be told, as MoTHer's authors do."""
     if len(apart) < 2:
         return [list(range(len(apart)))]
-    labels = fcluster(linkage(squareform(apart, checks=False), "average"), families, "maxclust")
+    labels = fcluster(linkage(squareform(apart, checks=False), "ward"), families, "maxclust")
     return [np.flatnonzero(labels == label).tolist() for label in sorted(set(labels.tolist()))]
 
 
@@ -83,7 +84,7 @@ def _arborescence(measured: Distances, members: list[int], *, sign: int, of: str
     """Minimum directed spanning tree of distance plus a fine for the wrong direction (arXiv 2405.18432)."""
     apart = getattr(measured, of)[np.ix_(members, members)]
     kurtosis = sign * measured.kurtosis[members]
-    fine = LAMBDA * apart[~np.eye(len(members), dtype=bool)].mean()
+    fine = LAMBDA * apart.mean()
     graph: nx.DiGraph[int] = nx.DiGraph()
     for a in range(len(members)):
         for b in range(len(members)):
