@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,12 +36,21 @@ class Distances:
     kurtosis: Floats
 
 
-def distances(models: Mapping[str, Fingerprint], ids: Sequence[str]) -> Distances:
-    """Measures all pairs."""
+def distances(
+    models: Mapping[str, Fingerprint],
+    ids: Sequence[str],
+    known: MutableMapping[tuple[str, str], tuple[float, float]] | None = None,
+) -> Distances:
+    """Measures all pairs, or takes them from ``known`` by their digests, smaller first."""
+    known = {} if known is None else known
     full, rank = np.zeros((len(ids), len(ids))), np.zeros((len(ids), len(ids)))
     for i, one in enumerate(ids):
         for j in range(i):
-            full[i, j], rank[i, j] = _pair(models[one], models[ids[j]])
+            first, second = sorted((models[one], models[ids[j]]), key=lambda model: model.digest)
+            key = first.digest, second.digest
+            if key not in known:
+                known[key] = _pair(first, second)
+            full[i, j], rank[i, j] = known[key]
     for measured in (full, rank):
         apart = np.isinf(measured)
         measured[apart] = 10 * measured[~apart].max(initial=1.0)

@@ -6,7 +6,7 @@ neither merges nor what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import networkx as nx
@@ -14,45 +14,24 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
+from benchmarks.accuracy import engine
 from benchmarks.accuracy.cases import Case
 from benchmarks.accuracy.distances import Distances, Floats, distances
-from mlflow_mother.heritage import recover
-from mlflow_mother.types import ModelTree
-
-Answer = Mapping[str, frozenset[str] | None]
-"""Parents by id; empty for none; None where the method declines to say."""
+from benchmarks.accuracy.engine import Answer
 
 Method = Callable[[Case], Answer]
 
 LAMBDA = 0.3
 """The paper's weight of the direction against the distance."""
 
-
-def mother(case: Case) -> Answer:
-    """Mother's engine, from weights alone."""
-    return _answered(recover(case.models), case)
-
-
-def _answered(tree: ModelTree, case: Case) -> Answer:
-    above: dict[str, set[str]] = {}
-    open_ends: set[str] = set()
-    for edge in tree.edges:
-        if edge.direction == "decided":
-            above.setdefault(edge.child, set()).add(edge.parent)
-        else:
-            open_ends |= {edge.parent, edge.child}
-
-    def registered(node: str) -> frozenset[str]:
-        found = (frozenset({p}) if p in case.models else registered(p) for p in above.get(node, ()))
-        return frozenset().union(*found)
-
-    return {i: None if i in open_ends and i not in above else registered(i) for i in case.models}
+mother: Method = engine.METHODS[engine.MOTHER]
+"""Mother's engine, from weights alone."""
 
 
 def by_distance(case: Case, grow: Callable[[Distances, list[int]], dict[int, int]]) -> Answer:
     """Clusters into the true number of families, and grows a tree in each."""
     ids = sorted(case.models)
-    measured = distances(case.models, ids)
+    measured = distances(case.models, ids, case.known.distances)
     found: dict[str, frozenset[str]] = dict.fromkeys(ids, frozenset())
     for members in ward(measured.full, case.families):
         if len(members) > 1:
@@ -63,7 +42,7 @@ def by_distance(case: Case, grow: Callable[[Distances, list[int]], dict[int, int
 def oldest_first(case: Case) -> Answer:
     """The nearest of those registered before; knows the order."""
     ids = list(case.order)
-    measured = distances(case.models, ids)
+    measured = distances(case.models, ids, case.known.distances)
     clusters = {i: n for n, members in enumerate(ward(measured.full, case.families)) for i in members}
     found: dict[str, frozenset[str]] = {}
     for child, name in enumerate(ids):
@@ -110,15 +89,19 @@ def _nearest(measured: Distances, members: list[int]) -> dict[int, int]:
     return {members[i]: members[int(np.argmin(apart[:, i]))] for i in range(len(members)) if i != top}
 
 
-METHODS: dict[str, Method] = {
-    "mother": mother,
+BASELINES: dict[str, Method] = {
     **{
-        f"MoTHer, {name}, kurtosis {word}": partial(by_distance, grow=partial(_arborescence, sign=sign, of=of))
-        for of, name in (("full", "full fine-tuning"), ("rank", "LoRA"))
+        f"MoTHer {name}, kurtosis {word}": partial(by_distance, grow=partial(_arborescence, sign=sign, of=of))
+        for of, name in (("full", "FT"), ("rank", "LoRA"))
         for word, sign in (("grows", 1), ("falls", -1))
     },
     "nearest neighbour": partial(by_distance, grow=_nearest),
     "MST, root at random": partial(by_distance, grow=partial(_spanning, root="random")),
     "MST, root at its centre": partial(by_distance, grow=partial(_spanning, root="centre")),
-    "oldest first (knows the order)": oldest_first,
+    "oldest first (knows order)": oldest_first,
 }
+
+KNOW_ORDER = frozenset({"oldest first (knows order)"})
+"""Baselines that do not go by weights alone."""
+
+METHODS: dict[str, Method] = {**engine.METHODS, **BASELINES}

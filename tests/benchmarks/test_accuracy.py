@@ -136,7 +136,10 @@ def test_scores_tell_right_wrong_reversed_and_declined_apart() -> None:
     )
     value, low, high = rate([found, found], "direction")
     assert value == low == high == 0.5
-    assert all(0 <= rate([found], what)[0] <= 1 for what in RATES)
+    shown = {what: rate([found], what)[0] for what in RATES}
+    assert np.isnan(shown.pop("root of the tree")), "no family's root is known here"
+    assert all(0 <= value <= 1 for value in shown.values())
+    assert shown["edge F1"] == pytest.approx(2 * 2 / (3 + 2))
 
 
 def test_distances_and_kurtosis_are_those_of_the_weights(tree: Path) -> None:
