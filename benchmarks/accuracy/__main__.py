@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from benchmarks.accuracy.report import report
+from benchmarks.accuracy.report import document, report
 from benchmarks.accuracy.running import measure, measure_registry
 from benchmarks.accuracy.tables import tables
 from benchmarks.zoo.growing import TRUTH
@@ -53,7 +53,11 @@ def main() -> None:
     for table in tables(found):
         print(table, flush=True)
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1))
+        options.json.write_text(json.dumps(document(found), indent=1, allow_nan=False))
+    if options.plots:
+        from benchmarks.accuracy.plots import plots
+
+        plots(found, [tree.slopes for tree in trees], options.plots)
 
 
 if __name__ == "__main__":

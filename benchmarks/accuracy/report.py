@@ -44,6 +44,15 @@ def report(trees: Sequence[Measured], registries: Sequence[Pairs]) -> dict[str, 
     }
 
 
+def document(found: Any) -> Any:
+    """A report as JSON has it: null for what was not measured."""
+    if isinstance(found, Mapping):
+        return {name: document(value) for name, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [document(value) for value in found]
+    return None if isinstance(found, float) and found != found else found
+
+
 def conditions(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """All runs, those of each architecture, and those of each shape."""
     found: dict[str, list[Run]] = {ALL: list(runs)}

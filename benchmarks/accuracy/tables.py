@@ -29,7 +29,7 @@ _HEADS = {
     "root of the tree": "tree's root",
 }
 _AHEAD = {"mother - best from weights": "weights", "with time - best of all": "time"}
-_BRIEF = ("edge F1", "direction", "root of the tree")
+_BRIEF = ("direction", "root of the tree")
 
 
 def tables(found: Mapping[str, Any]) -> Iterator[str]:
@@ -53,8 +53,11 @@ def rate(value: Sequence[float]) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A share without the zero before its point; ``-`` of nothing."""
-    return "-" if value != value else f"{value:.{digits}f}".replace("0.", ".", 1)
+    """A share without the zero before its point, 1 as ``1.0``; ``-`` of nothing."""
+    if value != value:
+        return "-"
+    written = f"{value:.{digits}f}"
+    return written[: written.index(".") + 2] if abs(float(written)) >= 1 else written.replace("0.", ".", 1)
 
 
 def lined(rows: Sequence[Sequence[str]], indent: int = 2) -> str:
