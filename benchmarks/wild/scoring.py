@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow_mother
-from benchmarks.wild.packages import Pair
+from benchmarks.wild.truth import Pair, Truth
 from mlflow_mother.types import Edge
 
 SURE = 0.9
@@ -24,18 +24,19 @@ class Result:
     Attributes:
         name: The family.
         models: How many models it has.
-        pairs: True (parent, child) pairs.
+        truth: What is documented.
         edges: What was found, in true names.
     """
 
     name: str
     models: int
-    pairs: tuple[Pair, ...]
+    truth: Truth
     edges: tuple[Edge, ...]
 
     def found(self, pair: Pair) -> Edge | None:
-        """The edge between a pair, whichever way it points."""
-        return next((edge for edge in self.edges if {edge.parent, edge.child} == set(pair)), None)
+        """The edge between a pair, or from a copy of the parent, whichever way it points."""
+        wanted = [{parent, pair[1]} for parent in self.truth.parents(pair)]
+        return next((edge for edge in self.edges if {edge.parent, edge.child} in wanted), None)
 
     def verdict(self, pair: Pair) -> str:
         """``right``, ``undecided``, ``wrong`` or ``missing``."""
@@ -44,41 +45,55 @@ class Result:
             return "missing"
         if edge.direction == "undecided":
             return "undecided"
-        return "right" if (edge.parent, edge.child) == pair else "wrong"
+        return "right" if edge.child == pair[1] else "wrong"
 
     def count(self, verdict: str) -> int:
         """How many true pairs have this verdict."""
-        return sum(self.verdict(pair) == verdict for pair in self.pairs)
+        return sum(self.verdict(pair) == verdict for pair in self.truth.pairs)
 
     @property
     def surely_wrong(self) -> int:
         """True pairs that were turned around with a probability above :data:`SURE`."""
-        edges = [self.found(pair) for pair in self.pairs if self.verdict(pair) == "wrong"]
+        edges = [self.found(pair) for pair in self.truth.pairs if self.verdict(pair) == "wrong"]
         return sum(edge is not None and edge.probability > SURE for edge in edges)
 
     @property
     def false_edges(self) -> tuple[Edge, ...]:
-        """Edges that are no true pair's, those of unregistered ancestors included."""
-        true = {frozenset(pair) for pair in self.pairs}
-        return tuple(edge for edge in self.edges if frozenset((edge.parent, edge.child)) not in true)
+        """Edges that the truth does not allow; those of an unregistered ancestor unless all its children are kin."""
+        children: dict[str, set[str]] = {}
+        for edge in self.edges:
+            children.setdefault(edge.parent, set()).add(edge.child)
+
+        def allowed(edge: Edge) -> bool:
+            if not edge.parent.startswith("unregistered:"):
+                return self.truth.allows(edge.parent, edge.child)
+            return any(children[edge.parent] <= group for group in self.truth.kin)
+
+        return tuple(edge for edge in self.edges if not allowed(edge))
+
+    @property
+    def ancestors(self) -> int:
+        """How many groups of kin got an unregistered ancestor."""
+        heirs = {edge.child for edge in self.edges if edge.parent.startswith("unregistered:")}
+        return sum(bool(heirs & group) for group in self.truth.kin)
 
     @property
     def failures(self) -> tuple[str, ...]:
         """What must hold and does not."""
         found = [f"false edge {edge.parent} -> {edge.child} ({edge.probability:.3f})" for edge in self.false_edges]
-        found += [f"{' -> '.join(pair)} is not linked" for pair in self.pairs if self.verdict(pair) == "missing"]
+        found += [f"{' -> '.join(pair)} is not linked" for pair in self.truth.pairs if self.verdict(pair) == "missing"]
         if self.surely_wrong:
             found.append(f"{self.surely_wrong} directions are wrong above probability {SURE}")
         return tuple(f"{self.name}: {failure}" for failure in found)
 
 
-def recover(name: str, files: Mapping[str, Path], pairs: Sequence[Pair], seed: int) -> Result:
+def recover(name: str, files: Mapping[str, Path], truth: Truth, seed: int) -> Result:
     """Runs :func:`mlflow_mother.tree` on the files, in an order and under names that the seed shuffles.
 
     Args:
         name: What to call the result.
         files: Weight files by true name.
-        pairs: True (parent, child) pairs by true name.
+        truth: What is documented, by true name.
         seed: Of the shuffling.
     """
     with tempfile.TemporaryDirectory(dir=_common_folder(files.values())) as folder:
@@ -90,7 +105,7 @@ def recover(name: str, files: Mapping[str, Path], pairs: Sequence[Pair], seed: i
         )
         for edge in tree.edges
     ]
-    return Result(name, len(files), tuple(pairs), tuple(sorted(edges, key=lambda edge: (edge.child, edge.parent))))
+    return Result(name, len(files), truth, tuple(sorted(edges, key=lambda edge: (edge.child, edge.parent))))
 
 
 def shuffled(files: Mapping[str, Path], folder: Path, seed: int) -> dict[str, str]:
