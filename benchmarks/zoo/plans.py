@@ -1,4 +1,4 @@
-"""Which trees there are: five architectures, eight shapes, and a spread of changes over them.
+"""Which trees there are: five architectures, eight shapes, a spread of changes over them, and a pretrained family.
 
 Not every combination exists. The trained changes are a list of cells (:data:`CELLS`), dealt out like cards: every
 tree gets a shuffled deck, so that over the zoo all cells occur about equally often. ``python -m benchmarks.zoo
@@ -97,13 +97,14 @@ def zoo(*, small: bool = False) -> tuple[Plan, ...]:
     """All plans; with ``small`` a handful of small trees that show each kind of thing."""
     if small:
         return tuple(_small())
-    plans = [plan for number, name in enumerate(ARCHITECTURES) for plan in _of_one(name, 1000 * (number + 1))]
+    trained_here = [name for name, architecture in ARCHITECTURES.items() if architecture.steps]
+    plans = [plan for number, name in enumerate(trained_here) for plan in _of_one(name, 1000 * (number + 1))]
     halves = [
         _half(name, dtype, 9000 + 10 * i + j)
         for i, name in enumerate(("vit", "gpt"))
         for j, dtype in enumerate(("bfloat16", "float16"))
     ]
-    return (*plans, *halves)
+    return (*plans, *halves, _pretrained("minilm", 10000))
 
 
 def _of_one(architecture: str, seed: int) -> Iterator[Plan]:
@@ -223,3 +224,27 @@ def _half(architecture: str, dtype: str, seed: int) -> Plan:
     nodes += [Node(f"lora-{r}", Change("lora", {"rank": r, "task": 20 + r}), ("0",)) for r in RANKS]
     nodes += [Node(str(i), next(deck), ("0",)) for i in range(1, 4)]
     return Plan(f"{architecture}-{dtype}", architecture, f"stored in {dtype}", seed, tuple(nodes), dtype)
+
+
+def _pretrained(architecture: str, seed: int) -> Plan:
+    """A family that starts from others' network, with the recipe that most people use."""
+
+    def usual(task: int, **how: Any) -> Change:
+        recipe = {"optimizer": "adamw", "weight_decay": 0.01, "decayed": "matrices", "rate": 1.0}
+        return full(**{"task": task, **recipe, **how})
+
+    nodes = (
+        Node("root", Change("root")),
+        *(Node(name, usual(task), ("root",)) for task, name in enumerate(("tuned", "other"), 1)),
+        Node("no-decay", usual(3, weight_decay=0.0), ("root",)),
+        Node("faster", usual(4, rate=2.5), ("tuned",)),
+        Node("slower", usual(5, rate=0.5), ("tuned",)),
+        Node("further", usual(6), ("faster",)),
+        Node("furthest", usual(7), ("further",)),
+        Node("again", usual(2), ("other",)),
+        Node("frozen-embeddings", usual(8, trained="layers"), ("other",)),
+        Node("lora", Change("lora", {"rank": 8, "task": 9}), ("no-decay",)),
+        Node("bfloat16", Change("cast", {"dtype": "bfloat16"}), ("other",)),
+        Node("soup", Change("soup", {"shares": (0.5, 0.5)}), ("tuned", "other")),
+    )
+    return Plan(f"{architecture}-pretrained", architecture, "pretrained", seed, nodes)
