@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -76,7 +77,7 @@ def _members(pattern: str, name: Name) -> Callable[[Archive, Path], dict[str, Pa
             if path.match(pattern):
                 suffix = "".join(path.suffixes[-2:]) if path.suffix == ".tar" else path.suffix
                 file = folder / f"{name(path)}{suffix}"
-                found[name(path)] = _kept(file, lambda path=path: archive.read(str(path)))
+                found[name(path)] = _kept(file, partial(archive.read, str(path)))
         return found
 
     return unpack
@@ -90,7 +91,7 @@ def _converted(
     def unpack(archive: Archive, folder: Path) -> dict[str, Path]:
         paths = [path for path in map(PurePosixPath, archive.names) if path.match(pattern)]
         return {
-            name(path): _kept(folder / f"{name(path)}.safetensors", lambda path=path: convert(archive, str(path)))
+            name(path): _kept(folder / f"{name(path)}.safetensors", partial(convert, archive, str(path)))
             for path in paths
         }
 
@@ -118,14 +119,14 @@ def _neurochem(archive: Archive, folder: Path) -> dict[str, Path]:
             layers.setdefault(f"{release}-{number}", []).append((f"{element}.{depth}", member))
 
     def tensors(name: str) -> formats.Tensors:
-        found = {}
+        found: formats.Tensors = {}
         for layer, member in layers[name]:
             bias = np.frombuffer(archive.read(member), "<f4")
             weight = np.frombuffer(archive.read(member.removesuffix("bparam") + "wparam"), "<f4")
             found |= {f"{layer}.weight": weight.reshape(len(bias), -1), f"{layer}.bias": bias}
         return found
 
-    return {name: _kept(folder / f"{name}.safetensors", lambda name=name: tensors(name)) for name in layers}
+    return {name: _kept(folder / f"{name}.safetensors", partial(tensors, name)) for name in layers}
 
 
 def _ncnn(folder: str) -> Callable[[Archive, Path], dict[str, Path]]:

@@ -19,7 +19,7 @@ Tensors = dict[str, np.ndarray]
 
 def onnx(data: bytes) -> Tensors:
     """The floating-point and 8-bit constants of an ONNX model with their subgraphs' (format: ``onnx.proto``)."""
-    graphs = (value for number, value in _fields(memoryview(data)) if number == 7)
+    graphs = (content for number, _, content in _fields(memoryview(data)) if number == 7)
     return {name: tensor for graph in graphs for name, tensor in _constants(graph) if tensor.ndim}
 
 
@@ -27,15 +27,15 @@ _ONNX_TYPES = {1: "<f4", 2: "u1", 3: "i1", 10: "<f2", 11: "<f8"}
 
 
 def _constants(graph: memoryview) -> Iterator[tuple[str, np.ndarray]]:
-    for number, value in _fields(graph):
+    for number, _, content in _fields(graph):
         if number == 5:
-            yield from _constant(value, "")
+            yield from _constant(content, "")
         elif number == 1:
-            node = list(_fields(value))
-            output = next((bytes(part).decode() for which, part in node if which == 2), "")
-            for attribute in (part for which, part in node if which == 5):
+            node = list(_fields(content))
+            output = next((bytes(part).decode() for which, _, part in node if which == 2), "")
+            for attribute in (part for which, _, part in node if which == 5):
                 branch = ""
-                for which, part in _fields(attribute):
+                for which, _, part in _fields(attribute):
                     if which == 1:
                         branch = bytes(part).decode()
                     elif which == 5:
@@ -46,34 +46,31 @@ def _constants(graph: memoryview) -> Iterator[tuple[str, np.ndarray]]:
 
 def _constant(tensor: memoryview, output: str) -> Iterator[tuple[str, np.ndarray]]:
     shape: list[int] = []
-    name, kind, content = output, 0, memoryview(b"")
-    for number, value in _fields(tensor):
+    name, kind, values = output, 0, memoryview(b"")
+    for number, value, content in _fields(tensor):
         if number == 1:
-            shape += [value] if isinstance(value, int) else list(_varints(value))
+            shape += list(_varints(content)) if len(content) else [value]
         elif number == 2:
             kind = value
         elif number in (4, 9):
-            content = value
+            values = content
         elif number == 8:
-            name = bytes(value).decode() or output
-    if kind in _ONNX_TYPES and len(content):
-        yield name, np.frombuffer(content, _ONNX_TYPES[kind]).reshape(shape)
+            name = bytes(content).decode() or output
+    if kind in _ONNX_TYPES and len(values):
+        yield name, np.frombuffer(values, _ONNX_TYPES[kind]).reshape(shape)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Numbers and values of a Protocol Buffers message."""
+def _fields(message: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+    """Number, and value or content, of each field of a Protocol Buffers message."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
-        if key & 7 == 0:
-            value, at = _varint(message, at)
-            yield key >> 3, value
-            continue
-        if key & 7 == 2:
+        value, length = 0, {0: 0, 1: 8, 5: 4}.get(key & 7)
+        if length is None:
             length, at = _varint(message, at)
-        else:
-            length = {1: 8, 5: 4}[key & 7]
-        yield key >> 3, message[at : at + length]
+        elif not length:
+            value, at = _varint(message, at)
+        yield key >> 3, value, message[at : at + length]
         at += length
 
 
@@ -133,7 +130,7 @@ def ncnn(parameters: bytes, weights: bytes) -> Tensors:
         options = {key: int(value) for key, _, value in (part.partition("=") for part in rest) if value.isdigit()}
         if layer in ("Convolution", "Deconvolution"):
             outputs, count, size, biased = options["0"], options["6"], options["1"], options.get("5", 0)
-            shape = (outputs, count // (outputs * size * size), size, size)
+            shape: tuple[int, ...] = (outputs, count // (outputs * size * size), size, size)
         elif layer == "InnerProduct":
             outputs, count, biased = options["0"], options["2"], options.get("1", 0)
             shape = (outputs, count // outputs)
