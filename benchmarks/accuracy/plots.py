@@ -199,7 +199,8 @@ def _projection(slopes: Sequence[Slopes]) -> Figure:
     axes.set_xlim(least, most)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(
-        "projection slope over the matrices of a pair; 0: the first came first, 1: the second; bars: medians; < >: how many lie beyond"
+        "projection slope over the matrices of a pair; 0: the first came first, 1: the second\n"
+        "bars: medians; at the ends: how many pairs lie beyond"
     )
     return figure
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.accuracy.goals import Goal, goals
@@ -60,14 +61,14 @@ def number(value: float, digits: int = 3) -> str:
     return written[: written.index(".") + 2] if abs(float(written)) >= 1 else written.replace("0.", ".", 1)
 
 
-def lined(rows: Sequence[Sequence[str]], indent: int = 2) -> str:
-    """Rows in columns: the first to the left, the others to the right."""
+def lined(rows: Sequence[Sequence[str]], words: Collection[int] = (0,)) -> str:
+    """Rows in columns: those of words to the left, the others to the right."""
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    lines = [
-        " " * indent + "  ".join(cell.rjust(width) if n else cell.ljust(width) for n, (cell, width) in enumerate(pairs))
-        for pairs in (list(zip(row, widths, strict=True)) for row in rows)
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+    lines = []
+    for row in rows:
+        cells = [c.ljust(w) if n in words else c.rjust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append(f"  {'  '.join(cells)}".rstrip())
+    return "\n".join(lines)
 
 
 def _preface(found: Mapping[str, Any]) -> str:
@@ -100,7 +101,9 @@ def _full(title: str, one: Mapping[str, Any]) -> str:
     best = ", ".join(
         f"{_HEADS.get(what, what)}: {one['ahead']['weights']['best'][what]}" for what, spread in _FULL if spread
     )
-    return f"\n{title}, {one['trees']} trees, {one['cases']} cases\n{lined(rows)}\n  best from weights: {best}"
+    return (
+        f"\n{title}, {one['trees']} trees, {one['cases']} cases\n{lined(rows)}\n{_note(f'best from weights: {best}')}"
+    )
 
 
 def _brief(title: str, by_share: Mapping[str, Any]) -> str:
@@ -115,7 +118,11 @@ def _brief(title: str, by_share: Mapping[str, Any]) -> str:
     best = [by_share[share]["ahead"]["weights"]["best"]["exact parents"] for share in shares]
     trees = max(one["trees"] for one in by_share.values())
     known = ", ".join(f"{float(share):.0%}: {name}" for share, name in zip(shares, best, strict=True))
-    return f"\n{title}, {trees} trees, by share withheld\n{lined(rows)}\n  best from weights, exact: {known}"
+    return f"\n{title}, {trees} trees, by share withheld\n{lined(rows)}\n{_note(f'best from weights, exact: {known}')}"
+
+
+def _note(text: str) -> str:
+    return textwrap.fill(text, 120, initial_indent="  ", subsequent_indent="  ")
 
 
 def _relations(found: Mapping[str, Any]) -> str:
@@ -126,7 +133,7 @@ def _relations(found: Mapping[str, Any]) -> str:
     parts = [
         f"\nRelations of children in complete trees: a parent is found for {rate(found['named'])}, "
         f"of these the type is right for {rate(found['right'])}",
-        lined(rows),
+        lined(rows, (0, 3)),
     ]
     ranks = sorted({rank for one in found["ranks"].values() for rank in one["by rank"]}, key=int)
     rows = [["LoRA's rank, exact", "linked", "all", *(f"rank {rank}" for rank in ranks)]]
@@ -144,9 +151,11 @@ def _relations(found: Mapping[str, Any]) -> str:
     parts += [
         "",
         lined(rows),
-        f"  both found of merges of two: {rate(found['two parents found'])}; of {shares['merges']} linear merges "
-        f"shares within 0.03: {rate(shares['within 0.03'])},\n  largest error where all parents are found: "
-        f"{'-' if largest is None else format(largest, '.4f')}",
+        _note(
+            f"both found of merges of two: {rate(found['two parents found'])}; of {shares['merges']} linear merges "
+            f"shares within 0.03: {rate(shares['within 0.03'])}, largest error where all parents are found: "
+            f"{'-' if largest is None else format(largest, '.4f')}"
+        ),
     ]
     rows = [["direction", "children", "linked", "right", "undecided", "reversed"]]
     for kind, one in found["directions"].items():
@@ -160,24 +169,26 @@ def _strangers(found: Mapping[str, Any]) -> str:
     rows = [[*head, "units with any", "bound"]]
     for kind, one in found.items():
         value, low, high = (1000 * part for part in one["rate"])
+        spread = f" [{low:.2f}, {high:.2f}]" if one["edges"] else ""
         rows.append(
             [
                 kind,
                 f"{one['pairs']:,}",
                 str(one["edges"]),
                 str(one["undecided"]),
-                f"{value:.2f} [{low:.2f}, {high:.2f}]",
+                f"{value:.2f}{spread}",
                 f"< {1000 * one['independent']:.2f}",
                 rate(one["auc"]),
                 f"{one['touched']} of {one['clusters']}",
                 f"< {one['touched_bound']:.2f}",
             ]
         )
-    return (
-        f"\n{lined(rows)}\n  per 1,000: interval from drawing trees, of no use where no edge was seen; if independent: "
-        "Clopper-Pearson's upper 95 % bound over pairs;\n  units: trees, or pairs of trees for another tree's; bound: "
-        "the same over these. Pairs of one start share an ancestor: the initialisation."
+    note = _note(
+        "per 1,000: interval from drawing trees; if independent: Clopper-Pearson's upper 95 % bound over pairs; "
+        "units: trees, or pairs of trees for another tree's; bound: of the share of units with any, in the same way. "
+        "Pairs of one start share an ancestor: the initialisation."
     )
+    return f"\n{lined(rows)}\n{note}"
 
 
 def _calibration(found: Mapping[str, Any]) -> str:
@@ -203,7 +214,9 @@ def _calibration(found: Mapping[str, Any]) -> str:
         ]
         bins.append([f"bin {n + 1}", *cells])
     threshold = found[ALL]["threshold"]
-    note = f"  by default: decided at a probability of {threshold}; coverage: true edges whose child is given a parent"
+    note = _note(
+        f"default: decided at a probability of {threshold}; coverage: true edges whose child is given a parent"
+    )
     return "\n".join(["", lined(rows), "", lined(answers), note, "", lined(bins)])
 
 

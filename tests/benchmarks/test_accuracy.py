@@ -1,4 +1,4 @@
-"""The accuracy lab: cases hold the truth about what is left, scores count it, every method answers every case."""
+"""The accuracy lab: cases hold the truth about what is left, every method answers them, and all of it is reported."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import pytest
 from family_samples import finetuned, root
 from safetensors.numpy import save_file
 
-from benchmarks.accuracy.cases import Case, case
+from benchmarks.accuracy.cases import Case, Grown, case
 from benchmarks.accuracy.distances import distances
 from benchmarks.accuracy.methods import METHODS
-from benchmarks.accuracy.scores import RATES, Score, rate, score
+from benchmarks.accuracy.report import document, report
+from benchmarks.accuracy.running import measure
+from benchmarks.accuracy.scores import score
+from benchmarks.accuracy.strangers import across
+from benchmarks.accuracy.tables import tables
 
 PARENTS = {
     "base": {},
@@ -108,38 +112,70 @@ def test_every_method_answers_and_mothers_is_right(tree: Path) -> None:
     )
 
 
-def test_scores_tell_right_wrong_reversed_and_declined_apart() -> None:
-    posed = Case(
-        tree="t",
-        architecture="vit",
-        shape="uneven",
-        withheld=0.4,
-        models=dict.fromkeys("abcd"),
-        order=("a", "b", "c", "d"),
-        families=1,
-        parents={"a": frozenset(), "b": frozenset("a"), "c": frozenset("b"), "d": frozenset()},
-        surrogates={"a": frozenset(), "b": frozenset(), "c": frozenset(), "d": frozenset("c")},
-    )
-    found = score(posed, {"a": frozenset("b"), "b": None, "c": frozenset("b"), "d": frozenset("c")})
-    assert found == Score(
-        models=4,
-        exact=1,
-        surrogate=1,
-        declined=1,
-        edges=2,
-        said=3,
-        linked=2,
-        decided=2,
-        directed=1,
-        roots=2,
-        roots_found=0,
-    )
-    value, low, high = rate([found, found], "direction")
-    assert value == low == high == 0.5
-    shown = {what: rate([found], what)[0] for what in RATES}
-    assert np.isnan(shown.pop("root of the tree")), "no family's root is known here"
-    assert all(0 <= value <= 1 for value in shown.values())
-    assert shown["edge F1"] == pytest.approx(2 * 2 / (3 + 2))
+def test_an_adapter_and_what_is_permuted_are_reported_by_themselves(tree: Path) -> None:
+    grown = Grown(tree)
+    grown.facts["further"]["kind"] = "permuted"
+    posed = grown.case(0.0, 1)
+    ids = named(posed, list(PARENTS))
+    assert posed.apart == {ids["further"]} and len(posed.edges) == 5
+    found = {i: frozenset[str]() for i in posed.models}
+    counted = score(posed, {**found, ids["further"]: frozenset({ids["other"]})})
+    assert (counted.models, counted.apart, counted.apart_exact, counted.apart_wrong) == (6, 1, 0, 1)
+    assert counted.said == 0, "a link to it is no false one"
+
+
+def test_half_of_the_children_declare_their_parents_and_some_are_wrong(tree: Path) -> None:
+    grown = Grown(tree)
+    wrong = said = 0
+    for draw in range(60):
+        posed = grown.case(0.0, 1, draw)
+        assert len(posed.declared) == round(5 / 2)
+        said += len(posed.declared)
+        wrong += sum(frozenset(parents) != posed.parents[child] for child, parents in posed.declared.items())
+    assert 0.03 < wrong / said < 0.2
+
+
+def test_draws_withhold_different_networks_and_share_what_was_compared(tree: Path) -> None:
+    grown = Grown(tree)
+    left = {frozenset(network.name for network in grown.case(0.4, 1, draw).networks.values()) for draw in range(6)}
+    assert len(left) > 2
+    METHODS["mother"](grown.case(0.0, 1))
+    known = len(grown.known.comparisons)
+    METHODS["mother"](grown.case(0.4, 1, 3))
+    assert known == len(grown.known.comparisons) > 0
+
+
+def test_a_run_is_reported_in_tables_and_as_a_document(tree: Path) -> None:
+    measured = measure(tree, [0.0, 0.4], draws=2, seed=0)
+    assert [(run.withheld, run.scores["mother"].models) for run in measured.runs] == [(0.0, 7), (0.4, 4), (0.4, 4)]
+    found = report([measured], [])
+    assert found["conditions"]["all"]["0"]["methods"]["mother"]["exact parents"][0] == 1.0
+    assert found["relations"]["right"][0] == found["relations"]["two parents found"][0] == 1.0
+    assert found["relations"]["coefficients"]["largest error"] < 0.03
+    assert found["strangers"]["other-seed"]["edges"] == 0 and found["strangers"]["other-seed"]["pairs"] == 6
+    assert found["strangers"]["other-seed"]["auc"][0] == 1.0
+    text = "\n".join(tables(found))
+    assert max(len(line) for line in text.splitlines()) <= 140
+    assert "mother - best from weights" in text and "must hold" in text
+    json.dumps(document(found), allow_nan=False)
+
+
+@pytest.mark.full  # drawing takes seconds
+def test_pictures_are_drawn(tree: Path, tmp_path: Path) -> None:
+    from benchmarks.accuracy.plots import plots
+
+    measured = measure(tree, [0.0, 0.4], draws=1, seed=0)
+    for picture in plots(report([measured], []), [measured.slopes], tmp_path):
+        assert picture.stat().st_size > 5000 and picture.with_suffix(".png").stat().st_size > 5000
+
+
+def test_trees_of_one_architecture_are_strangers_unless_they_start_from_one_network(tree: Path) -> None:
+    one, same, other = Grown(tree), Grown(tree), Grown(tree)
+    same.name, other.name = "vit-same", "vit-other"
+    other.models = dict.fromkeys(other.models, other.models["stranger"])
+    assert not [some for some in across([one, same]) if some.pairs != 2 * 6]  # only the strangers with the others
+    found = across([one, other])
+    assert sum(some.pairs for some in found) == 6 * 7 and sum(some.parents for some in found) == 0
 
 
 def test_distances_and_kurtosis_are_those_of_the_weights(tree: Path) -> None:
