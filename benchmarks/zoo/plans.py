@@ -162,7 +162,7 @@ def _uneven(children: int, seed: int) -> list[int]:
 def _star(children: int, seed: int) -> tuple[Node, ...]:
     task = int(np.random.default_rng(seed).integers(1, 1000))
     same = full(task=task, optimizer="adamw", weight_decay=0.01, rate=1.0)
-    return (Node("0", Change("root")), *(Node(str(i), same, ("0",)) for i in range(1, children + 1)))
+    return (Node("0", Change("root")), *(Node(f"child-{i}", same, ("0",)) for i in range(1, children + 1)))
 
 
 def _forest(seed: int) -> tuple[Node, ...]:
