@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from mlflow_mother.alignment import DeepComparison
 from mlflow_mother.export.audit import AuditRow, audit_html
 from mlflow_mother.heritage import Comparison
 from mlflow_mother.types import Evidence, ModelTree, Record, Verdict
@@ -35,6 +36,23 @@ class TreeResult(Record):
         return self.tree._repr_html_()
 
 
+class Deep(DeepComparison):
+    """A deep comparison, and the ordinary one once the hidden units are back in place.
+
+    Attributes:
+        comparison: What was measured after the alignment, read from the first model's side. None unless units were
+            moved and nothing else was done: fitted rotations and factors absorb a part of an update.
+        first_to_second: All evidence after the alignment, read as if the first were the second's parent.
+        second_to_first: All evidence after the alignment, read as if the second were the first's parent.
+        tree: What follows after the alignment.
+    """
+
+    comparison: Comparison | None = None
+    first_to_second: tuple[Evidence, ...] = ()
+    second_to_first: tuple[Evidence, ...] = ()
+    tree: ModelTree | None = None
+
+
 class Pair(TreeResult):
     """Two models side by side.
 
@@ -45,6 +63,7 @@ class Pair(TreeResult):
         first_to_second: All evidence, read as if the first were the second's parent.
         second_to_first: All evidence, read as if the second were the first's parent.
         tree: What follows: two nodes, and an edge when they are related.
+        deep: The deep comparison, when it was asked for.
     """
 
     first: str
@@ -52,6 +71,7 @@ class Pair(TreeResult):
     comparison: Comparison
     first_to_second: tuple[Evidence, ...]
     second_to_first: tuple[Evidence, ...]
+    deep: Deep | None = None
 
     @property
     def related(self) -> bool:

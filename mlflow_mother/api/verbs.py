@@ -9,7 +9,7 @@ from typing import Literal, overload
 from mlflow_mother.api import registered
 from mlflow_mother.api.discover import find_models
 from mlflow_mother.api.local import Progress, fingerprint_all, fingerprint_local, recover_tree, stage
-from mlflow_mother.api.results import Audit, Pair, Relatives
+from mlflow_mother.api.results import Audit, Deep, Pair, Relatives
 from mlflow_mother.errors import WeightsError
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage import explain
@@ -71,12 +71,16 @@ def fingerprint_model(model: str | PathLike[str], *, progress: Progress | None =
     return fingerprint_local(found[0], progress)
 
 
-def compare(first: str | PathLike[str], second: str | PathLike[str], *, progress: Progress | None = None) -> Pair:
+def compare(
+    first: str | PathLike[str], second: str | PathLike[str], *, deep: bool = False, progress: Progress | None = None
+) -> Pair:
     """Compares two models and says everything that is known of the pair.
 
     Args:
         first: A weight file, a model directory, or ``models:/name/version``.
         second: Another one.
+        deep: Also read the full weights for a copy or fine-tune whose hidden units were permuted, rescaled, flipped
+            or rotated. Takes seconds for small models, hours for those of billions of parameters.
         progress: Called while weights are read.
 
     Raises:
@@ -96,7 +100,14 @@ def compare(first: str | PathLike[str], second: str | PathLike[str], *, progress
         first_to_second=forward.evidence,
         second_to_first=backward.evidence,
         tree=recover_tree({a: one, b: other}, {}),
+        deep=_deep(a, b, one, progress) if deep else None,
     )
+
+
+def _deep(first: str, second: str, fingerprint: Fingerprint, progress: Progress | None) -> Deep:
+    from mlflow_mother.api.deep import compare_deeply
+
+    return compare_deeply(first, second, fingerprint, progress)
 
 
 def show(uri: str) -> Lineage:

@@ -1,0 +1,237 @@
+"""The deep comparison of two models: what was done to hide that one is the other, and what remains between them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+
+from mlflow_mother.alignment.matching import SIDE, balanced
+from mlflow_mother.alignment.pieces import ELEMENTS, SETTLED, Bench, cosine
+from mlflow_mother.alignment.scales import Scales, fit_scales
+from mlflow_mother.alignment.source import FLOATING, Floats, Source, elements
+from mlflow_mother.alignment.spaces import Space, find_spaces
+from mlflow_mother.alignment.spectra import LEAST_SIDE, ROUNDING, pair_up, spectral_distance, spectrum
+from mlflow_mother.types import Evidence, Record
+
+RESIDUAL = 2e-5
+"""Largest relative distance that rounding in float32 explains, once rotations are undone; float16 leaves ten times as
+much."""
+
+SPECTRA = 24
+"""Matrices whose spectra are taken when names agree, evenly chosen; all of them when names do not."""
+
+SENTENCES = 12
+"""Hidden spaces that are described one by one."""
+
+FITTED = frozenset({"rotated", "transformed linearly"})
+"""Kinds of maps that are fitted rather than chosen from finitely many."""
+
+Verdict = Literal["copy", "related", "nothing-hidden"]
+
+
+class HiddenSpace(Record):
+    """A hidden space whose units were moved.
+
+    Attributes:
+        kind: ``permuted``, ``signs flipped``, both, ``rotated``, or ``transformed linearly``.
+        units: How many it has.
+        tensors: Tensors of the first model that share it.
+        agreement: For orders, the largest share of units that two tensors, matched apart, put to the same place: 1 unit
+            by chance. For rotations, the largest cosine of a tensor that had no part in finding it: 0 by chance.
+    """
+
+    kind: str
+    units: int
+    tensors: tuple[str, ...]
+    agreement: float
+
+
+class DeepComparison(Record):
+    """What the weights of two models say once permutations, flips, scales and rotations are undone.
+
+    Attributes:
+        verdict: ``copy``: the same weights up to rounding, differently arranged. ``related``: hidden units were
+            rearranged, and the rest fits. ``nothing-hidden``: no rearrangement was found, so what an ordinary
+            comparison says stands.
+        matrices: Matrices with a counterpart.
+        skipped: Tensors too large to be compared, or with sides too long to be matched, by their names in the first.
+        spectra: Matrices whose singular values were compared.
+        equal_spectra: Of them, those whose singular values agree to rounding.
+        spectral_distance: Median distance of the spectra; 1e-2 to 2e-1 between networks trained apart.
+        spaces: Hidden spaces whose units were moved.
+        rescaled: Matrices whose rows or columns were rescaled.
+        cosine_before: Median cosine over matrices as they stand.
+        cosine: The same after the alignment.
+        residual: Median relative distance over matrices after the alignment.
+        renamed: Whether tensors were paired by their spectra because their names differ.
+    """
+
+    verdict: Verdict
+    matrices: int
+    skipped: tuple[str, ...]
+    spectra: int
+    equal_spectra: int
+    spectral_distance: float | None
+    spaces: tuple[HiddenSpace, ...]
+    rescaled: int
+    cosine_before: float
+    cosine: float
+    residual: float | None
+    renamed: bool
+
+    @property
+    def only_moved(self) -> bool:
+        """Whether units changed places and signs only, which can be undone to the bit.
+
+        Fitted rotations and factors absorb a part of what training has changed, and with it the direction.
+        """
+        return not self.rescaled and all(space.kind not in FITTED for space in self.spaces)
+
+    @property
+    def transformation(self) -> str:
+        """What was done, in words; empty when nothing was found."""
+        kinds = Counter(space.kind for space in self.spaces)
+        words = [f"{count} hidden space{'s' * (count > 1)} {kind}" for kind, count in sorted(kinds.items())]
+        if self.rescaled:
+            words.append(f"{self.rescaled} of {self.matrices} matrices rescaled")
+        return ", ".join(words)
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What was found, in sentences that a person can check."""
+        found = [
+            Evidence(kind="space", text=_sentence(space), value=space.agreement) for space in self.spaces[:SENTENCES]
+        ]
+        if len(self.spaces) > SENTENCES:
+            found.append(Evidence(kind="space", text=f"and {len(self.spaces) - SENTENCES} more hidden spaces"))
+        if self.rescaled:
+            text = f"factors of rows and columns explain most of what lies between {self.rescaled} matrices"
+            found.append(Evidence(kind="scale", text=text, value=float(self.rescaled)))
+        text = f"median cosine over {self.matrices} matrices {self.cosine_before:.4f} as they stand"
+        if self.verdict != "nothing-hidden" and self.residual is not None:
+            text += f", {self.cosine:.4f} aligned; relative distance left {self.residual:.2g}"
+        found.append(Evidence(kind="cosine", text=text, value=self.cosine))
+        if self.spectral_distance is not None:
+            text = (
+                f"singular values of {self.equal_spectra} of {self.spectra} matrices agree to rounding; "
+                f"median distance {self.spectral_distance:.2g} (trained apart: 0.01 to 0.2)"
+            )
+            found.append(Evidence(kind="spectrum", text=text, value=self.spectral_distance))
+        if self.renamed:
+            found.append(Evidence(kind="names", text="names differ: tensors were paired by their singular values"))
+        if self.skipped:
+            some = ", ".join(self.skipped[:3]) + (", ..." if len(self.skipped) > 3 else "")
+            found.append(
+                Evidence(kind="skipped", text=f"too large to be matched: {len(self.skipped)} tensors ({some})")
+            )
+        return tuple(found)
+
+
+class Alignment:
+    """Two models side by side, the second one's hidden units brought to where the first one has them.
+
+    Args:
+        first: One model.
+        second: The other.
+        progress: Called with the steps done and a bound of how many there are.
+    """
+
+    def __init__(self, first: Source, second: Source, progress: Callable[[int, int], None] | None = None) -> None:
+        self.first, self.second = first, second
+        self._report, self._done = progress, 0
+        self._steps = 4 * (len(first.specs) + len(second.specs))
+        agree = {(n, s.shape) for n, s in first.specs.items()} == {(n, s.shape) for n, s in second.specs.items()}
+        spectra = self._spectra(first, every=not agree), self._spectra(second, every=not agree)
+        self.pairs: dict[str, str] = pair_up(first, second, spectra)
+        self.bench = Bench(first, second, self.pairs)
+        self.spaces: list[Space] = find_spaces(self.bench, self._step)
+        self.scales: dict[int, Scales] = {}
+        self.result = self._result(spectra)
+
+    def _result(self, spectra: tuple[Mapping[str, Floats], Mapping[str, Floats]]) -> DeepComparison:
+        before, after, residuals = [], [], []
+        for index in range(len(self.bench.pieces)):
+            a, b = self.bench.pair(index)
+            plain = cosine(a, self.bench.pair(index, mapped=False)[1])
+            scales = fit_scales(a, b)
+            fitted = max(cosine(a, b), cosine(balanced(a), balanced(b)))
+            if scales is not None and fitted >= SETTLED:
+                self.scales[index] = scales
+                b = scales.apply(b)
+            before.append(plain)
+            after.append(fitted)
+            size = float(np.linalg.norm(a))
+            residuals.append(float(np.linalg.norm(a - b)) / size if size else 0.0)
+            self._step()
+        both = [(one, spectra[1].get(self.pairs.get(name, ""))) for name, one in spectra[0].items() if len(one)]
+        distances = [spectral_distance(a, b) for a, b in both if b is not None and len(b) == len(a)]
+        equal = sum(distance <= ROUNDING for distance in distances)
+        rescaled = len(self.scales) if 2 * len(self.scales) >= len(after) else 0
+        moved = bool(self.spaces or rescaled)
+        same = moved and max(residuals) <= RESIDUAL
+        # What leaves no trace but the singular values, and was not found, moves all matrices.
+        alike = bool(distances) and equal == len(distances) and max(before) < SETTLED
+        return DeepComparison(
+            verdict="copy" if same or alike else "related" if moved else "nothing-hidden",
+            matrices=len(after),
+            skipped=(*self.bench.skipped, *self._long_sides()),
+            spectra=len(distances),
+            equal_spectra=equal,
+            spectral_distance=float(np.median(distances)) if distances else None,
+            spaces=tuple(map(_hidden, self.spaces)),
+            rescaled=rescaled,
+            cosine_before=float(np.median(before)) if before else 0.0,
+            cosine=float(np.median(after)) if after else 0.0,
+            residual=float(np.median(residuals)) if residuals else None,
+            renamed=any(name != other for name, other in self.pairs.items()),
+        )
+
+    def _spectra(self, source: Source, *, every: bool) -> dict[str, Floats]:
+        names = [
+            name
+            for name, spec in source.specs.items()
+            if spec.dtype in FLOATING
+            and elements(spec) <= ELEMENTS
+            and len(spec.shape) >= 2
+            and LEAST_SIDE <= min(spec.shape[0], elements(spec) // max(1, spec.shape[0])) <= SIDE
+        ]
+        chosen = names if every else names[:: max(1, -(-len(names) // SPECTRA))]
+        found = {}
+        for name in chosen:
+            found[name] = spectrum(source.array(name))
+            self._step()
+        return found
+
+    def _long_sides(self) -> list[str]:
+        """Matrices that are not in place and have a side that could not be matched."""
+        return [
+            self.bench.pieces[index].name
+            for index in self.bench.open()
+            if max(self.bench.pieces[index].shape[:2]) > SIDE
+        ]
+
+    def _step(self) -> None:
+        self._done += 1
+        if self._report is not None:
+            self._report(min(self._done, self._steps - 1), self._steps)
+
+
+def _sentence(space: HiddenSpace) -> str:
+    some = ", ".join(space.tensors[:3]) + (f" and {len(space.tensors) - 3} more" if len(space.tensors) > 3 else "")
+    if space.kind in FITTED:
+        why = f"found in one tensor, it gives another one a cosine of {space.agreement:.3f} (by chance 0)"
+    else:
+        why = f"two tensors matched apart agree on {space.agreement:.0%} of the units (by chance on one unit)"
+    return f"{space.units} units {space.kind} in {some}: {why}"
+
+
+def _hidden(space: Space) -> HiddenSpace:
+    return HiddenSpace(
+        kind=space.map.kind,
+        units=space.map.units,
+        tensors=tuple(dict.fromkeys(name for name, _ in space.sides)),
+        agreement=space.agreement,
+    )
