@@ -11,6 +11,7 @@ an ancestor of a kind: they are counted by themselves, and not in the area and t
 from __future__ import annotations
 
 import argparse
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -83,8 +84,8 @@ def refusals(pairs: Sequence[Pair], answers: Sequence[Answer], published: Path) 
 
 
 def reason(refused: str, published: Path) -> str:
-    """A refusal in one line, without the network's folder."""
-    return refused.partition("\n")[0].replace(str(published), "").strip()[:160]
+    """A refusal in one line that names no network."""
+    return re.sub(rf"'?{re.escape(str(published))}/[\w-]+/[\w-]+'?", "it", refused).partition("\n")[0]
 
 
 def judge(package: Package, environments: Path, pairs: Sequence[Pair], published: Path) -> str:
