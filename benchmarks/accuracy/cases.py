@@ -36,6 +36,7 @@ class Network:
     Attributes:
         name: In its tree.
         kind: What made it.
+        change: The same with its parameters, e.g. ``finetune optimizer=sgd rate=1.0``.
         relation: To its parents, in the engine's words; None where the engine has none for it, or no parents exist.
         rank: Of a LoRA, else None.
         shares: Direct parents that are registered, by id, with their shares; None where a child is no linear mixture.
@@ -46,6 +47,7 @@ class Network:
 
     name: str
     kind: str
+    change: str
     relation: str | None
     rank: int | None
     shares: Mapping[str, float | None]
@@ -173,6 +175,7 @@ class Grown:
         return Network(
             name=name,
             kind=fact["kind"],
+            change=fact["change"],
             relation=fact["relation"],
             rank=fact["rank"],
             shares={alias[parent]: share for parent, share in parents.items() if parent in alias},

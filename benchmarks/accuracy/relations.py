@@ -22,6 +22,7 @@ class Child:
         tree: Its tree.
         architecture: Its tree's.
         kind: What made it.
+        change: The same with its parameters.
         stored: Element type of its weights.
         relation: The true relation; None where the engine has no word for it.
         said: The claimed one, of the most probable claim in the true direction; None without one.
@@ -37,6 +38,7 @@ class Child:
     tree: str
     architecture: str
     kind: str
+    change: str
     stored: str
     relation: str | None
     said: str | None
@@ -65,6 +67,7 @@ def children(case: Case, claims: Sequence[Claim]) -> list[Child]:
                 tree=case.tree,
                 architecture=case.architecture,
                 kind=network.kind,
+                change=network.change,
                 stored=network.stored,
                 relation=network.relation,
                 said=best.relation if best else None,

@@ -15,10 +15,10 @@ from benchmarks.accuracy.methods import BASELINES, KNOW_ORDER, METHODS
 from benchmarks.accuracy.relations import CERTAIN, MERGES, Child
 from benchmarks.accuracy.running import Measured, Run
 from benchmarks.accuracy.scores import RATES, Rate, Score, rates, share
+from benchmarks.accuracy.slopes import TRAINED
 from benchmarks.accuracy.strangers import KINDS, Pairs, false_edges
 
 ALL = "all"
-STAR = "star on one task"
 RANKS_OF_HALF = 32
 """Largest rank that is asked of bfloat16."""
 
@@ -107,6 +107,7 @@ def _relations(changes: Sequence[Child]) -> dict[str, Any]:
     named = [child for child in typed if child.said]
     loras = [child for child in changes if child.rank]
     merged = [child for child in changes if child.kind in MERGES]
+    trained = [child for child in changes if child.kind in TRAINED]
     linear = [child for child in merged if child.error is not None]
     return {
         "named": _share(typed, lambda child: child.said is not None),
@@ -139,7 +140,17 @@ def _relations(changes: Sequence[Child]) -> dict[str, Any]:
             kind: _directions([child for child in changes if child.kind in kinds])
             for kind, kinds in ((ALL, CERTAIN), *((kind, (kind,)) for kind in CERTAIN))
         },
+        "changes": {
+            token: _directions([child for child in trained if token in child.change.split()])
+            for token in sorted({token for child in trained for token in child.change.split()}, key=_natural)
+        },
     }
+
+
+def _natural(token: str) -> tuple[str, float]:
+    """Sorts ``rate=3.0`` before ``rate=10.0``."""
+    name, _, value = token.partition("=")
+    return name, float(value) if value.replace(".", "", 1).isdigit() else 0.0
 
 
 def _of(changes: Sequence[Child], relation: str) -> list[Child]:

@@ -171,7 +171,8 @@ def rate(scores: Sequence[Score], what: str, seed: int = 0) -> Rate:
 
 
 def drawn(units: int, seed: int, draws: int = DRAWS) -> Floats:
-    """How often each of some units is drawn, shape ``(draws, units)``."""
+    """How often each of some units is drawn, shape ``(draws, units)``; a single one is not, and has no interval."""
+    draws = draws if units > 1 else 0
     return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=draws).astype(float)
 
 

@@ -10,6 +10,8 @@ from benchmarks.accuracy.goals import Goal, goals
 from benchmarks.accuracy.methods import METHODS
 from benchmarks.accuracy.report import ALL
 
+WIDTH = 140
+
 _FULL = (
     ("exact parents", True),
     ("surrogate", False),
@@ -64,10 +66,11 @@ def number(value: float, digits: int = 3) -> str:
 def lined(rows: Sequence[Sequence[str]], words: Collection[int] = (0,)) -> str:
     """Rows in columns: those of words to the left, the others to the right."""
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    gap = "  " if sum(widths) + 2 * len(widths) <= WIDTH else " "
     lines = []
     for row in rows:
         cells = [c.ljust(w) if n in words else c.rjust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True))]
-        lines.append(f"  {'  '.join(cells)}".rstrip())
+        lines.append(f"  {gap.join(cells)}".rstrip())
     return "\n".join(lines)
 
 
@@ -157,11 +160,21 @@ def _relations(found: Mapping[str, Any]) -> str:
             f"{'-' if largest is None else format(largest, '.4f')}"
         ),
     ]
-    rows = [["direction", "children", "linked", "right", "undecided", "reversed"]]
-    for kind, one in found["directions"].items():
+    parts += [
+        "",
+        _directions("direction", found["directions"]),
+        "",
+        _directions("of what was trained", found["changes"]),
+    ]
+    return "\n".join(parts)
+
+
+def _directions(title: str, found: Mapping[str, Any]) -> str:
+    rows = [[title, "children", "linked", "right", "undecided", "reversed"]]
+    for name, one in found.items():
         counts = [str(one["undecided"]), str(one["reversed"])]
-        rows.append([kind, str(one["children"]), rate(one["linked"]), rate(one["right"]), *counts])
-    return "\n".join([*parts, "", lined(rows)])
+        rows.append([name, str(one["children"]), rate(one["linked"]), rate(one["right"]), *counts])
+    return lined(rows)
 
 
 def _strangers(found: Mapping[str, Any]) -> str:

@@ -35,7 +35,8 @@ RELATIONS = {"root": None, "other-seed": None, "cast": "cast", "soup": "merge", 
 def fact(name: str) -> dict[str, object]:
     """What ``truth.json`` says of a network."""
     kind = KINDS.get(name, "finetune")
-    return {"parents": PARENTS[name], "kind": kind, "relation": RELATIONS[kind], "rank": None, "resembles": None}
+    change = "finetune rate=1.0" if kind == "finetune" else kind
+    return {"parents": PARENTS[name], "kind": kind, "change": change, "relation": RELATIONS[kind], "rank": None}
 
 
 def networks() -> dict[str, dict[str, np.ndarray]]:
@@ -154,6 +155,7 @@ def test_a_run_is_reported_in_tables_and_as_a_document(tree: Path) -> None:
     assert found["relations"]["coefficients"]["largest error"] < 0.03
     assert found["strangers"]["other-seed"]["edges"] == 0 and found["strangers"]["other-seed"]["pairs"] == 6
     assert found["strangers"]["other-seed"]["auc"][0] == 1.0
+    assert found["relations"]["changes"]["rate=1.0"]["right"][0] == 1.0
     text = "\n".join(tables(found))
     assert max(len(line) for line in text.splitlines()) <= 140
     assert "mother - best from weights" in text and "must hold" in text
