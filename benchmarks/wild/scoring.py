@@ -58,23 +58,29 @@ class Result:
         return sum(edge is not None and edge.probability > SURE for edge in edges)
 
     @property
-    def false_edges(self) -> tuple[Edge, ...]:
-        """Edges that the truth does not allow; those of an unregistered ancestor unless all its children are kin."""
+    def children(self) -> Mapping[str, set[str]]:
+        """Names by their parent's."""
         children: dict[str, set[str]] = {}
         for edge in self.edges:
             children.setdefault(edge.parent, set()).add(edge.child)
+        return children
+
+    @property
+    def false_edges(self) -> tuple[Edge, ...]:
+        """Edges that the truth does not allow; those of an unregistered ancestor unless all its children are kin."""
+        children = self.children
 
         def allowed(edge: Edge) -> bool:
-            if not edge.parent.startswith("unregistered:"):
-                return self.truth.allows(edge.parent, edge.child)
-            return any(children[edge.parent] <= group for group in self.truth.kin)
+            if _unregistered(edge.parent):
+                return any(children[edge.parent] <= group for group in self.truth.kin)
+            return self.truth.allows(edge.parent, edge.child)
 
         return tuple(edge for edge in self.edges if not allowed(edge))
 
     @property
     def ancestors(self) -> int:
         """How many groups of kin got an unregistered ancestor."""
-        heirs = {edge.child for edge in self.edges if edge.parent.startswith("unregistered:")}
+        heirs = {edge.child for edge in self.edges if _unregistered(edge.parent)}
         return sum(bool(heirs & group) for group in self.truth.kin)
 
     @property
@@ -126,18 +132,34 @@ def shuffled(files: Mapping[str, Path], folder: Path, seed: int) -> dict[str, st
     return dict(given)
 
 
-def said(result: Result) -> set[tuple[object, ...]]:
-    """What must not depend on names and order: each edge's ends, relation, direction and probability."""
-    return {
-        (
-            *(sorted((edge.parent, edge.child)) if edge.direction == "undecided" else (edge.parent, edge.child)),
-            edge.relation.value,
-            edge.direction,
-            edge.rank,
-            round(edge.probability, 6),
-        )
-        for edge in result.edges
-    }
+def said(result: Result, family: str = "") -> set[tuple[object, ...]]:
+    """What must not depend on names and order: each edge's ends, relation, direction and probability.
+
+    An unregistered ancestor, whose number does depend on the order, is called by its children. Which of several copies
+    an edge from another network ends at is arbitrary: it is called by all of them.
+
+    Args:
+        result: What was found.
+        family: Put before the true names, as :meth:`Truth.named` does.
+    """
+    children = result.children
+    prefix = f"{family}/" if family else ""
+
+    def name(model: str, other: str) -> str:
+        alike = next((group for group in result.truth.copies if model in group and other not in group), {model})
+        return " + ".join(sorted(prefix + each for each in (children[model] if _unregistered(model) else alike)))
+
+    answer: set[tuple[object, ...]] = set()
+    for edge in result.edges:
+        ends = [name(edge.parent, edge.child), name(edge.child, edge.parent)]
+        if edge.direction == "undecided":
+            ends.sort()
+        answer.add((*ends, edge.relation.value, edge.direction, edge.rank, round(edge.probability, 6)))
+    return answer
+
+
+def _unregistered(model: str) -> bool:
+    return model.startswith("unregistered:")
 
 
 def _extension(file: Path) -> str:

@@ -95,6 +95,24 @@ def test_an_unregistered_ancestor_is_right_for_kin_only() -> None:
     assert len(result_of(edge("a", "b"), truth=kin).failures) == 1
 
 
+def test_the_number_of_an_unregistered_ancestor_is_no_part_of_the_answer() -> None:
+    first, second = (
+        result_of(*(edge(f"unregistered:{number}", child) for child in children), edge("a", "d"))
+        for number, children in ((1, "abc"), (4, "cab"))
+    )
+    assert said(first) == said(second) != said(result_of(edge("unregistered:1", "a"), edge("a", "d")))
+    assert ("x/a", "x/d") in {ends[:2] for ends in said(first, "x")}
+
+
+def test_which_of_two_copies_is_named_is_no_part_of_the_answer_but_that_they_are_copies_is() -> None:
+    truth = Truth((("a", "copy"),), copies=(frozenset({"a", "copy"}),))
+    between = edge("a", "copy", direction="undecided")
+    first, second = (result_of(between, edge(parent, "b"), truth=truth) for parent in ("a", "copy"))
+    neither = result_of(between, truth=truth)
+    assert said(first) == said(second) != said(neither)
+    assert {ends[:2] for ends in said(first)} == {("a", "copy"), ("a + copy", "b")}
+
+
 def test_a_copy_of_the_parent_may_stand_for_it_and_an_open_pair_is_neither_right_nor_false() -> None:
     truth = Truth((("a", "copy"), ("a", "b")), copies=(frozenset({"a", "copy"}),), excused=(("b", "c"),))
     result = result_of(edge("a", "copy"), edge("copy", "b"), edge("c", "b"), truth=truth)
