@@ -41,6 +41,8 @@ def main() -> None:
     if len(grown) < len(plans):
         missing = ", ".join(sorted({plan.name for plan in plans} - {plan.name for plan in grown}))
         print(textwrap.fill(f"not grown: {missing}", 120))
+    if not grown:
+        parser.error("no tree was grown: run python -m benchmarks.zoo first")
     folders = [options.cache / plan.name for plan in grown]
     registries: dict[str, list[Path]] = defaultdict(list)
     for plan, folder in zip(grown, folders, strict=True):
