@@ -85,7 +85,7 @@ def refusals(pairs: Sequence[Pair], answers: Sequence[Answer], published: Path) 
 
 def reason(refused: str, published: Path) -> str:
     """A refusal in one line that names no network."""
-    return re.sub(rf"'?{re.escape(str(published))}/[\w-]+/[\w-]+'?", "it", refused).partition("\n")[0]
+    return re.sub(rf"'?{re.escape(str(published))}/[\w-]+/[\w-]+'?", "it", refused).partition("\n")[0].rstrip(": ")
 
 
 def judge(package: Package, environments: Path, pairs: Sequence[Pair], published: Path) -> str:

@@ -115,6 +115,7 @@ def test_a_published_network_says_what_is_true_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
 def test_the_packages_can_be_had_and_asked(package: Package, tmp_path: Path) -> None:
     folders = []

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 HERE = Path(__file__).parent
 INSTALLED = "installed"
@@ -42,7 +43,7 @@ class Answer:
 
     Attributes:
         said: Its score, and whether that means related to it, by the answer's name.
-        refused: Why it says nothing, in its words.
+        refused: Why it says nothing; empty where it does not refuse.
     """
 
     said: Mapping[str, tuple[float, bool]] = field(default_factory=dict)
@@ -101,8 +102,8 @@ def ask(package: Package, python: Path, pairs: Sequence[tuple[Path, Path]]) -> l
         return [answer_of(said) for said in json.loads(answered.read_text())]
 
 
-def answer_of(said: Mapping[str, object]) -> Answer:
+def answer_of(said: Mapping[str, Any]) -> Answer:
     """Reads one answer of a script: ``{name: [score, related]}``, or ``{"refused": reason}``."""
     if "refused" in said:
-        return Answer(refused=str(said["refused"]))
-    return Answer({name: (float(score), bool(related)) for name, (score, related) in said.items()})  # type: ignore[misc]
+        return Answer(refused=said["refused"])
+    return Answer({name: (float(score), bool(related)) for name, (score, related) in said.items()})

@@ -1,6 +1,7 @@
 """Runs in modeldna's environment: ``run_modeldna.py PAIRS ANSWERS``, both JSON.
 
-It does what the package's ``compare_pair`` does, but reads every network once.
+It does what the package's ``compare_pair`` does, but reads every network once. Where the package knows the names of
+none of a network's tensors it would say that nothing matches, without having looked: that is taken for a refusal.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def answer(one: str, other: str) -> dict[str, object]:
     try:
         first, second = fingerprint(one), fingerprint(other)
         if not (first.arch.canonical_coverage and second.arch.canonical_coverage):
-            return {"refused": "knows no tensor by its name"}
+            return {"refused": "no comparable signals, for it knows no tensor by its name"}
         verdict = judge([(compare_fingerprints(first, second), other)], first.arch.torch_dtype)
     except Exception as error:
         return {"refused": f"{type(error).__name__}: {error}"}
