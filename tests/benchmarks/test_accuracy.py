@@ -93,6 +93,19 @@ def test_what_is_withheld_leaves_the_nearest_ancestors_and_what_stands_for_it(tr
     raise AssertionError("no seed withheld it")
 
 
+def test_an_ancestor_is_not_the_nearest_where_another_lies_between(tree: Path) -> None:
+    grown = Grown(tree)
+    grown.facts["base"]["parents"] = {"stranger": 1.0}
+    for seed in range(40):
+        posed = grown.case(0.3, seed)
+        ids = {network.name: i for i, network in posed.networks.items()}
+        if not {"tuned", "base"} & set(ids) and {"other", "mixed", "stranger", "further"} <= set(ids):
+            assert posed.parents[ids["mixed"]] == {ids["other"]}, "the stranger is behind it"
+            assert posed.parents[ids["further"]] == posed.parents[ids["other"]] == {ids["stranger"]}
+            return
+    raise AssertionError("no seed withheld it")
+
+
 def names_of(posed: Case) -> set[str]:
     """What is left, known by the energies of its weights."""
     left = [float(model.stats["sumsq"].sum()) for model in posed.models.values()]
@@ -123,6 +136,8 @@ def test_an_adapter_and_what_is_permuted_are_reported_by_themselves(tree: Path) 
     counted = score(posed, {**found, ids["further"]: frozenset({ids["other"]})})
     assert (counted.models, counted.apart, counted.apart_exact, counted.apart_wrong) == (6, 1, 0, 1)
     assert counted.said == 0, "a link to it is no false one"
+    link = frozenset({ids["further"], ids["stranger"]})
+    assert score(posed, found, frozenset({link})).said == 0, "nor is one without direction"
 
 
 def test_half_of_the_children_declare_their_parents_and_some_are_wrong(tree: Path) -> None:

@@ -219,6 +219,13 @@ def test_no_false_edge_seen_leaves_a_bound() -> None:
     assert found.auc[0] == pytest.approx((1 + 1 + 1 + 0.5) / 4)
 
 
+def test_pairs_across_trees_are_drawn_with_both() -> None:
+    measured = [Pairs("another tree's", ("a", other), 50, n, 0, np.zeros(1)) for other, n in (("b", 5), ("c", 0))]
+    found = false_edges(measured, "another tree's")
+    assert found is not None and found.rate == (0.05, 0.0, pytest.approx(0.1)), "b or c alone, where a is drawn too"
+    assert np.isnan(found.auc[0]), "there are no relatives to tell them from"
+
+
 def test_area_under_the_curve_takes_weights_and_ties() -> None:
     positive, negative = np.array([0.9, 0.5]), np.array([0.5, 0.1])
     assert auc(positive, negative, np.ones(2), np.ones(2)) == pytest.approx(3.5 / 4)
