@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 import numpy as np
 
 from mlflow_mother.alignment.matching import SIDE, balanced
 from mlflow_mother.alignment.pieces import ELEMENTS, SETTLED, Bench, cosine
-from mlflow_mother.alignment.scales import Scales, fit_scales
+from mlflow_mother.alignment.scales import Scales, confirmed, fit_scales
 from mlflow_mother.alignment.source import FLOATING, Floats, Source, elements
 from mlflow_mother.alignment.spaces import Space, find_spaces
 from mlflow_mother.alignment.spectra import LEAST_SIDE, ROUNDING, pair_up, spectral_distance, spectrum
@@ -169,7 +169,7 @@ class Alignment:
         both = [(one, spectra[1].get(self.pairs.get(name, ""))) for name, one in spectra[0].items() if len(one)]
         distances = [spectral_distance(a, b) for a, b in both if b is not None and len(b) == len(a)]
         equal = sum(distance <= ROUNDING for distance in distances)
-        rescaled = len(self.scales) if 2 * len(self.scales) >= len(after) else 0
+        rescaled = len(confirmed(self.scales, [*self._quotients()]))
         moved = bool(self.spaces or rescaled)
         same = moved and max(residuals) <= RESIDUAL
         # What leaves no trace but the singular values, and was not found, moves all matrices.
@@ -188,6 +188,16 @@ class Alignment:
             residual=float(np.median(residuals)) if residuals else None,
             renamed=any(name != other for name, other in self.pairs.items()),
         )
+
+    def _quotients(self) -> Iterator[Floats]:
+        """Of both models' vectors, the second one's moved in every way that is known for its length."""
+        maps = {id(known): known for known in self.bench.maps.values()}.values()
+        for name, other in self.pairs.items() if self.scales else ():
+            shape = self.first.specs[name].shape
+            if len(shape) == 1:
+                a, b = self.first.array(name), self.second.array(other)
+                for moved in (b, *(known.apply(b, 0) for known in maps if known.units == len(b))):
+                    yield np.divide(a, moved, out=np.zeros(shape), where=moved != 0)
 
     def _spectra(self, source: Source, *, every: bool) -> dict[str, Floats]:
         names = [

@@ -5,8 +5,8 @@ scaled: a two-sided *monomial* transformation. Balancing (Sinkhorn 1964, on squa
 square 1) undoes all scales. The sorted magnitudes of a balanced row are the same whatever was done to the columns, so
 rows find their counterparts by these *signatures*. From the rows' order follows the columns', by linear assignment on
 the matrix of inner products, and from that the rows' again, as in weight matching (Ainsworth, Hayase, Srinivasa,
-arXiv 2209.04836, equation 2 and algorithm 1). The best of several beginnings is kept: either side as it stands, or
-either side's signatures.
+arXiv 2209.04836, section 3.2). The best of several beginnings is kept: either side's signatures,
+or either side as it stands.
 
 The cosine that is reached proves nothing: also unrelated matrices reach 0.3 to 0.8, the smaller the more.
 What proves something is that *two* tensors, each matched alone, put the units that they share into the same order;
@@ -27,9 +27,9 @@ from mlflow_mother.alignment.source import Floats
 SIDE = 4096
 """Longest side whose units are matched: the assignment takes time cubic in it."""
 
-_GAIN = 1e-4
-_BALANCING_STEPS = 20
-_MATCHING_STEPS = 10
+_GAIN = 1e-3
+_BALANCING_STEPS = 30
+_MATCHING_STEPS = 6
 _SIGN_STEPS = 20
 _ENOUGH = 0.9
 """Cosine beyond which other beginnings are not tried."""
@@ -100,14 +100,14 @@ def assigned(products: Floats) -> Units:
 def _beginnings(one: Floats, other: Floats) -> Iterator[tuple[int, Units]]:
     """Axes with a map to begin with; the other axis is matched first, so it must be short enough."""
     short = [length <= SIDE for length in one.shape[:2]]
-    for axis in (0, 1):
-        if short[1 - axis]:
-            yield axis, identity(one.shape[axis])
     if all(short):
         rows, columns = _by_signature(one, other, 0), _by_signature(one, other, 1)
         left, right = _signs(np.einsum("ijk,ijk->ij", one, other[rows][:, columns]))
         yield 0, Units(rows, left)
         yield 1, Units(columns, right)
+    for axis in (0, 1):
+        if short[1 - axis]:
+            yield axis, identity(one.shape[axis])
 
 
 def _alternated(one: Floats, other: Floats, axis: int, begin: Units) -> Match:
@@ -138,10 +138,15 @@ def _by_signature(one: Floats, other: Floats, axis: int) -> Order:
 
 
 def _signs(products: Floats) -> tuple[Floats, Floats]:
-    """Signs of rows and columns that make the sum of the products large: the best matrix of rank one, rounded."""
+    """Signs of rows and columns.
+
+    Products of equal magnitudes are positive but for those signs, so that their leading singular vectors, which are
+    positive for a positive matrix (Perron), carry them.
+    """
     right = np.ones(products.shape[1])
     left = np.ones(products.shape[0])
     for _ in range(_SIGN_STEPS):
-        left = np.where(products @ right < 0, -1.0, 1.0)
-        right = np.where(left @ products < 0, -1.0, 1.0)
-    return left, right
+        left = products @ right
+        right = left @ products
+        right /= np.linalg.norm(right) or 1.0
+    return np.where(left < 0, -1.0, 1.0), np.where(right < 0, -1.0, 1.0)

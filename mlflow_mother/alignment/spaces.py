@@ -26,7 +26,7 @@ import numpy as np
 from scipy.special import gammainc
 
 from mlflow_mother.alignment.maps import Map, Turn, Units
-from mlflow_mother.alignment.matching import SIDE, Match, assigned, correlation, match
+from mlflow_mother.alignment.matching import SIDE, Match, assigned, balanced, correlation, match
 from mlflow_mother.alignment.pieces import SETTLED, Bench, Side, cosine
 from mlflow_mother.alignment.source import Floats
 
@@ -45,8 +45,14 @@ CHANCE = 1e-6
 LEAST_GAIN = 0.25
 """Least gain in cosine that a rotation found elsewhere must bring."""
 
-_SIMPLER = 0.02
-"""How much worse than another map a rotation may fit to be preferred."""
+_SURE = 0.9
+"""Cosine at which a rotation is not asked whether it may be another linear map."""
+
+_SINGULAR = 1e-8
+
+_LEAST_SIGNS = 48
+_ALIKE = 0.9
+"""Signs that agree of at least so many: by chance it happens once in a billion times."""
 
 _ROUNDS = 4
 _NEIGHBOURS = 24
@@ -90,25 +96,27 @@ def find_spaces(bench: Bench, progress: Callable[[], None] = lambda: None) -> li
         found += new
         if not new and not bench.split():
             break
-    flipped = _agree_on_signs(bench)
-    return [replace(space, map=flipped.get(id(space.map), space.map)) for space in found]
+    for step in (_agree_on_signs, _refined):
+        better = step(bench)
+        bench.maps = {side: better.get(id(known), known) for side, known in bench.maps.items()}
+        found = [replace(space, map=better.get(id(space.map), space.map)) for space in found]
+    return found
 
 
 def shared_units(one: Units, other: Units) -> int:
     """How many units two maps treat alike, those not counted that stay as they are in both.
 
-    Where units stay in place and some change their sign, it is how many more signs agree than disagree: signs alone
-    agree at half of all places by chance.
+    Where units stay in place and some change their sign, it is how many more signs agree than disagree, if nearly all
+    agree: half of them do by chance.
     """
     same = one.order == other.order
     still = same & (one.order == np.arange(len(one.order)))
-    moved = same & ~still
     signs = one.sign * other.sign
-    gauge = 1.0 if signs[same].sum() >= 0 else -1.0
-    agreeing = int((moved & (signs * gauge > 0)).sum())
-    for_sign = one.sign[still]
-    if len(for_sign) and min((for_sign > 0).mean(), (for_sign < 0).mean()) > 0.1:
-        agreeing += max(0, int((signs[still] * gauge).sum()))
+    alike = signs > 0 if signs[same].sum() >= 0 else signs < 0
+    agreeing = int((same & ~still & alike).sum())
+    flips = min((one.sign[still] > 0).sum(), (one.sign[still] < 0).sum())
+    if still.sum() >= _LEAST_SIGNS and flips > 0.1 * still.sum() and alike[still].mean() >= _ALIKE:
+        agreeing += 2 * int(alike[still].sum()) - int(still.sum())
     return agreeing
 
 
@@ -168,7 +176,7 @@ def _pooled(bench: Bench, matches: dict[int, Match], sides: Sequence[Side]) -> U
     reference = matches[sides[0][0]].sides[sides[0][1]]
     total: Floats = np.zeros((len(reference.order),) * 2)
     for index, axis in sides:
-        a, b = bench.pair(index)
+        a, b = (balanced(values) for values in bench.pair(index))
         own = matches[index].sides[axis]
         same = own.order == reference.order
         gauge = 1.0 if (own.sign * reference.sign)[same].sum() >= 0 else -1.0
@@ -210,23 +218,55 @@ def _rotations(bench: Bench, progress: Callable[[], None]) -> Iterator[Space]:
                 known += {id(m): m for (i, x), m in bench.maps.items() if bench.pieces[i].shape[x] == across}.values()
             views[length] += [_View((index, axis), one) for one in known]
     for some in views.values():
+        samples = [_sampled(bench, view) for view in some]
         for place, view in enumerate(some):
-            if view.side in bench.maps:
-                continue
-            near = some[max(0, place - _NEIGHBOURS) : place + _NEIGHBOURS + 1]
-            yield from _turned(bench, view, near)
+            if view.side not in bench.maps:
+                near = range(max(0, place - _NEIGHBOURS), min(len(some), place + _NEIGHBOURS + 1))
+                yield from _turned(bench, view, [samples[i] for i in near if _may_confirm(bench, view, some[i])])
             progress()
 
 
-def _turned(bench: Bench, view: _View, others: Sequence[_View]) -> Iterator[Space]:
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """A view and some of its columns, on which maps found elsewhere are tried.
+
+    Attributes:
+        view: The view.
+        a: Of the first model, ``(n, columns)``.
+        b: Of the second.
+        cosine: Of the two as they stand.
+    """
+
+    view: _View
+    a: Floats
+    b: Floats
+    cosine: float
+
+
+def _sampled(bench: Bench, view: _View) -> _Sample:
     a, b = view.units(bench)
-    if a.shape[1] < a.shape[0] or cosine(a, b) >= SETTLED:
+    step = max(1, a.shape[1] // _COLUMNS)
+    return _Sample(view, a[:, ::step].copy(), b[:, ::step].copy(), cosine(a, b))
+
+
+def _may_confirm(bench: Bench, view: _View, other: _View) -> bool:
+    """Whether another view is of another tensor, and its side still open, with nothing new known of its piece."""
+    index, axis = other.side
+    across = bench.maps.get((index, 1 - axis))
+    return index != view.side[0] and other.side not in bench.maps and (across is None or other.across is None)
+
+
+def _turned(bench: Bench, view: _View, others: Sequence[_Sample]) -> Iterator[Space]:
+    a, b = view.units(bench)
+    if not others or a.shape[1] < a.shape[0] or cosine(a, b) >= SETTLED:
         return
-    others = [other for other in others if other.side[0] != view.side[0] and other.side not in bench.maps]
-    tried = [(turn, _confirmed(bench, turn.dual(), others)) for turn in _turns(a, b)]
-    turn, confirmed = max(
-        tried, key=lambda one: sum(reached - (0 if one[0].orthogonal else _SIMPLER) for reached, _ in one[1].values())
-    )
+    turn = _procrustes(a @ b.T)
+    confirmed = _confirmed(turn, others)
+    if (not confirmed or max(found[0] for found in confirmed.values()) < _SURE) and _invertible(a) and _invertible(b):
+        general = Turn(a @ np.linalg.pinv(b), orthogonal=False)
+        more = _confirmed(general.dual(), others)
+        if sum(found[0] for found in more.values()) > sum(found[0] for found in confirmed.values()):
+            turn, confirmed = general, more
     if not confirmed:
         return
     chosen = [other for _, other in confirmed.values()]
@@ -241,21 +281,20 @@ def _turned(bench: Bench, view: _View, others: Sequence[_View]) -> Iterator[Spac
     yield Space(pooled, _names(bench, [one.side for one in (view, *chosen)]), best)
 
 
-def _confirmed(bench: Bench, turn: Turn, others: Sequence[_View]) -> dict[Side, tuple[float, _View]]:
+def _confirmed(turn: Turn, others: Sequence[_Sample]) -> dict[Side, tuple[float, _View]]:
     """Views that a map found elsewhere brings into place, with the cosines; of each side the best one."""
     found: dict[Side, tuple[float, _View]] = {}
     for other in others:
-        a, b = (values[:, :: max(1, values.shape[1] // _COLUMNS)] for values in other.units(bench))
-        reached = cosine(a, turn.apply(b, 0))
-        if reached >= max(SETTLED, cosine(a, b) + LEAST_GAIN, found.get(other.side, (0.0,))[0]):
-            found[other.side] = (reached, other)
+        reached = cosine(other.a, turn.apply(other.b, 0))
+        side = other.view.side
+        if reached >= max(SETTLED, other.cosine + LEAST_GAIN, found.get(side, (0.0,))[0]):
+            found[side] = (reached, other.view)
     return found
 
 
-def _turns(a: Floats, b: Floats) -> Iterator[Turn]:
-    yield _procrustes(a @ b.T)
-    if np.linalg.matrix_rank(b) == len(b) == np.linalg.matrix_rank(a):
-        yield Turn(a @ np.linalg.pinv(b), orthogonal=False)
+def _invertible(units: Floats) -> bool:
+    sizes = np.linalg.eigvalsh((units @ units.T).astype(np.float64))
+    return bool(sizes[0] > _SINGULAR * sizes[-1])
 
 
 def _procrustes(products: Floats) -> Turn:
@@ -300,6 +339,20 @@ def _agree_on_signs(bench: Bench) -> dict[int, Map]:
         surest = max(border, key=lambda index: abs(cosines[index]))
         old, new = sorted(ends[surest], key=lambda end: end not in signs)
         signs[new] = signs[old] if cosines[surest] >= 0 else -signs[old]
-    flipped = {space: bench.maps[sides[0]].flipped() for space, sides in spaces.items() if signs[space] < 0}
-    bench.maps = {side: flipped.get(id(known), known) for side, known in bench.maps.items()}
-    return flipped
+    return {space: bench.maps[sides[0]].flipped() for space, sides in spaces.items() if signs[space] < 0}
+
+
+def _refined(bench: Bench) -> dict[int, Map]:
+    """Orders found once more, now that the other sides of all tensors are known: it settles what was nearly tied.
+
+    Returns:
+        The new maps by the identity of what they were.
+    """
+    total: dict[int, Floats] = {}
+    for (index, axis), known in bench.maps.items():
+        if isinstance(known, Units):
+            a, b = bench.pair(index, mapped=False)
+            across = bench.maps.get((index, 1 - axis))
+            one, other = balanced(a), balanced(b if across is None else across.apply(b, 1 - axis))
+            total[id(known)] = total.get(id(known), 0.0) + correlation(one, other, axis) / one.size
+    return {space: assigned(products) for space, products in total.items()}

@@ -1,0 +1,97 @@
+"""``compare --deep`` and its Python verb."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from family_samples import finetuned
+from safetensors.numpy import save_file
+
+import mlflow_mother
+from mlflow_mother.cli import main
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sqlalchemy.exc.SADeprecationWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_home: None) -> Path:
+    """A chain of layers, the same with its units in another order, a fine-tune of that, and a stranger."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    names = [f"layers.{i}" for i in range(6)]
+
+    def chain() -> dict[str, np.ndarray]:
+        weights = {f"{name}.weight": rng.standard_normal((64, 64)) / 8 for name in names}
+        biases = {f"{name}.bias": rng.standard_normal(64) / 10 for name in names}
+        return {name: value.astype(np.float32) for name, value in {**weights, **biases}.items()}
+
+    def moved(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        weights = dict(weights)
+        for one, next_ in pairwise(names):
+            order = rng.permutation(64)
+            weights[f"{one}.weight"] = weights[f"{one}.weight"][order]
+            weights[f"{one}.bias"] = weights[f"{one}.bias"][order]
+            weights[f"{next_}.weight"] = np.ascontiguousarray(weights[f"{next_}.weight"][:, order])
+        return weights
+
+    base = chain()
+    tuned = finetuned(base, 1, 0.2)
+    files = {"base": base, "copy": moved(base), "tuned": tuned, "moved": moved(tuned), "stranger": chain()}
+    for name, weights in files.items():
+        save_file(weights, f"{name}.safetensors")
+    return tmp_path
+
+
+def run(*args: str) -> str:
+    result = CliRunner().invoke(main, ["compare", *args], prog_name="mlflow-mother")
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+def test_a_permuted_copy_is_found_on_demand_only(folder: Path) -> None:
+    plain = run("base.safetensors", "copy.safetensors")
+    assert plain.startswith("Not related.")
+    assert "Deep" not in plain
+    deep = run("base.safetensors", "copy.safetensors", "--deep")
+    assert deep.startswith(plain)
+    assert "one is a copy of the other, rearranged (5 hidden spaces permuted)" in deep
+    assert "Once aligned: Related (copy, probability 0.500 each way), direction undecided." in deep
+
+
+def test_of_a_permuted_fine_tune_the_same_is_said_as_before_it_was_permuted(folder: Path) -> None:
+    pair = mlflow_mother.compare("moved.safetensors", "base.safetensors", deep=True)
+    assert not pair.related
+    assert pair.deep is not None
+    assert pair.deep.verdict == "related"
+    plain = mlflow_mother.compare("tuned.safetensors", "base.safetensors")
+    assert pair.deep.comparison is not None
+    assert pair.deep.comparison.cosine == pytest.approx(plain.comparison.cosine, abs=0.01)
+    back = mlflow_mother.compare("base.safetensors", "moved.safetensors", deep=True)
+    straight = mlflow_mother.compare("base.safetensors", "tuned.safetensors")
+    assert back.deep is not None
+    assert back.deep.comparison == straight.comparison
+    assert back.deep.first_to_second == straight.first_to_second
+    assert "Once aligned: " in run("base.safetensors", "moved.safetensors", "--deep")
+
+
+def test_strangers_stay_strangers_and_json_holds_everything(folder: Path) -> None:
+    said = run("base.safetensors", "stranger.safetensors", "--deep")
+    assert "Deep comparison: no rearranged hidden units; what is said above stands." in said
+    content = json.loads(run("base.safetensors", "stranger.safetensors", "--deep", "--format", "json"))
+    assert content["deep"]["verdict"] == "nothing-hidden"
+    assert content["deep"]["spaces"] == []
+    assert json.loads(run("base.safetensors", "stranger.safetensors", "--format", "json"))["deep"] is None
+
+
+def test_progress_tells_of_the_alignment(folder: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    mlflow_mother.compare("base.safetensors", "copy.safetensors", deep=True, progress=lambda *news: told.append(news))
+    assert "aligning" in {what for what, _, _ in told}
+    assert all(0 <= done <= total for _, done, total in told)
