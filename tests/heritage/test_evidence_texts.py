@@ -114,7 +114,7 @@ GOLDEN = {
         lambda: (base(5, 96), quantised(base(5, 96))),
         Relation.QUANTIZED,
         (
-            "13 of 13 large tensors hold at most 209 values a row",
+            "13 of 13 large matrices lie on a grid (93% of their values are repeated), 17 biases and norms untouched",
             "18 of 31 tensors untouched",
             alike("1.000", "0.006"),
         ),
