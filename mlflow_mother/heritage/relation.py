@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mlflow_mother.fingerprint.fold import fold
 from mlflow_mother.fingerprint.record import Fingerprint
@@ -16,11 +16,23 @@ from mlflow_mother.heritage.projection import Projection, believed, interval, we
 from mlflow_mother.heritage.roles import Role
 from mlflow_mother.types import Evidence, Relation
 
-RANK_GAP = 20.0
-"""Least drop between neighbouring singular values of an update that ends its rank; full updates drop by less than 3."""
+Floats = npt.NDArray[np.float64]
+
+RANK_DROP = 1.5
+"""Least mean logarithm of the drop between neighbouring singular values that ends the updates' common rank. Merged
+LoRAs show 1.7 and more, even rounded to bf16 at rank 32, full updates of several matrices at most 1.2."""
+
+LONE_RANK_DROP = 3.0
+"""The same of a single matrix: of ``n`` matrices, this over the root of ``n`` if that is more."""
+
+RANK_CLEARNESS = 3.0
+"""How many times larger than at any other rank the drop must be."""
 
 LOW_RANK_SHARE = 0.8
-"""Least share of the changed matrices that must be of low rank in a merged LoRA."""
+"""Least share of the changed matrices whose singular values must halve behind the rank."""
+
+RANK_SHARE = 0.75
+"""Part of the singular values that is looked at: the last ones fall steeply in updates of full rank, too."""
 
 FROZEN_SHARE = 0.1
 """Least share of untouched tensors in a partial fine-tune; fewer are tables that no training touches."""
@@ -30,6 +42,7 @@ CLEAR_LOG_ODDS = math.log(3.0)
 
 _RANKED_TENSORS = 32
 _RANKED_AT_ONCE = 8
+_LEAST_ADAPTED = 2
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,13 @@ def classify(parent: Fingerprint, child: Fingerprint, comparison: Comparison) ->
         text = f"the change is of low rank, as a merged LoRA's is (rank {rank})"
         low = Evidence(kind="rank", text=text, value=float(rank))
         return Finding(Relation.LORA_MERGED, rank, (low, untouched, *projections, cosine))
+    if only_weights(parent, child):
+        text = (
+            "only matrices changed, and no bias beside them, as by a merged LoRA; its rank is beyond what can be seen"
+        )
+        return Finding(
+            Relation.LORA_MERGED, None, (Evidence(kind="weights-only", text=text), untouched, *projections, cosine)
+        )
     if comparison.identical >= max(1.0, FROZEN_SHARE * comparison.tensors):
         return Finding(Relation.PARTIAL_FINETUNE, None, (untouched, *projections, cosine))
     return Finding(Relation.FINETUNE, None, (*projections, cosine, untouched))
@@ -74,39 +94,59 @@ def update_rank(parent: Fingerprint, child: Fingerprint) -> int | None:
     """Rank that the changed matrices' updates share, or None when they are not of low rank.
 
     The sketch of an update of rank r has rank r while ``r < k``; its singular values fall to rounding noise behind the
-    r-th. Looks at no more than the 32 largest changed matrices.
+    r-th. In half precision this noise is high and single drops are small, so all matrices decide together: the rank is
+    where the mean drop, on a logarithmic scale, stands out. Looks at no more than the 32 largest changed matrices.
     """
     k = min(parent.k, child.k)
     parent, child = fold(parent, k), fold(child, k)
     pair = geometry(parent, child)
     changed = np.flatnonzero(pair.trained(Role.MATRIX))
     size = parent.stats["count"][pair.a[changed]]
-    updates, ends = [], []
+    updates, seen = [], []
     for n in changed[np.argsort(-size, kind="stable")][:_RANKED_TENSORS]:
         i, j = int(pair.a[n]), int(pair.b[n])
         shape = parent.shapes[i]
         full = min(k, shape[0], int(parent.stats["count"][i]) // shape[0])
         if full >= 4:
             updates.append(child.sketch_of(j).astype(np.float64) - parent.sketch_of(i))
-            ends.append(full)
-    ranks: list[int | None] = []
+            seen.append(int(RANK_SHARE * full))
+    if not updates:
+        return None
+    drops = np.full((len(updates), max(seen)), np.nan)
     for some in range(0, len(updates), _RANKED_AT_ONCE):
         singular = np.linalg.svd(np.stack(updates[some : some + _RANKED_AT_ONCE]), compute_uv=False)
-        ranks += [
-            _gap(values[:full]) for values, full in zip(singular, ends[some : some + _RANKED_AT_ONCE], strict=True)
-        ]
-        if len(updates) - ranks.count(None) < LOW_RANK_SHARE * len(updates):
-            return None
-    low = Counter(rank for rank in ranks if rank is not None)
-    return low.most_common(1)[0][0] if low else None
+        logs = np.log(np.maximum(singular, 1e-30))
+        for n, values in enumerate(logs, some):
+            drops[n, : seen[n]] = values[: seen[n]] - values[1 : seen[n] + 1]
+    return _common_rank(drops)
 
 
-def _gap(singular: np.ndarray) -> int | None:
-    """Position of the largest drop among the first half of the singular values, when it is a cliff."""
-    half = len(singular) // 2
-    drops = singular[:half] / np.maximum(singular[1 : half + 1], 1e-30)
-    rank = int(np.argmax(drops)) + 1
-    return rank if drops[rank - 1] >= RANK_GAP else None
+def _common_rank(drops: Floats) -> int | None:
+    """The rank at which the mean drop stands out.
+
+    Args:
+        drops: Logarithms of neighbouring singular values' ratios, shape ``(matrices, ranks)``; NaN beyond a matrix's
+            last one.
+    """
+    mean = np.nanmean(drops, axis=0)
+    best = int(mean.argmax())
+    own = drops[:, best][~np.isnan(drops[:, best])]
+    needed = max(RANK_DROP, LONE_RANK_DROP / math.sqrt(len(own)))
+    clear = mean[best] >= RANK_CLEARNESS * np.delete(mean, best).max(initial=0.0)
+    halved = float((own >= math.log(2)).mean()) >= LOW_RANK_SHARE
+    return best + 1 if mean[best] >= needed and clear and halved else None
+
+
+def only_weights(parent: Fingerprint, child: Fingerprint) -> bool:
+    """Whether layers' weights changed and their biases did not, nor anything but matrices: LoRA leaves biases alone."""
+    pair = geometry(parent, child)
+    changed = (pair.role != Role.STATE) & ~pair.identical
+    if not changed.any() or np.any(pair.role[changed] != Role.MATRIX):
+        return False
+    names = {child.names[j] for j in pair.b[pair.identical & (pair.energy_b > 0)]}
+    beside = {child.names[j] for j in pair.b[changed]}
+    layers = {name.removesuffix("weight") + "bias" for name in beside if name.endswith("weight")}
+    return len(layers & names) >= max(_LEAST_ADAPTED, LOW_RANK_SHARE * len(beside))
 
 
 def _digest_evidence(comparison: Comparison) -> Evidence:

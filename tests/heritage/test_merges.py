@@ -7,8 +7,8 @@ import pytest
 import torch
 from heritage_samples import arrows, base, recovered
 
-from mlflow_mother.heritage.merges import find_merge
-from mlflow_mother.testing.trees import Weights, cast, finetuned, fingerprint, lora_merged, merged, renamed
+from mlflow_mother.heritage.merges import find_merge, find_merges
+from mlflow_mother.testing.trees import Weights, cast, finetuned, fingerprint, lora_merged, merged, pruned, renamed
 from mlflow_mother.types import Edge, Relation
 
 TOLERANCE = 0.03
@@ -118,3 +118,74 @@ def test_models_without_common_tensors_make_no_merge():
         "two": fingerprint(finetuned(base(), 2)),
     }
     assert find_merge("merge", ["one", "two"], prints) is None
+
+
+def angles(one: torch.Tensor, other: torch.Tensor, share: float) -> torch.Tensor:
+    """Along the arc between two tensors (Shoemake 1985)."""
+    angle = torch.arccos((one * other).double().sum() / (one.double().norm() * other.double().norm()))
+    one, other = torch.sin((1 - share) * angle) * one.double(), torch.sin(share * angle) * other.double()
+    return ((one + other) / torch.sin(angle)).float()
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.85])
+def test_both_parents_of_a_slerp_are_found(share):
+    """On the arc weights do not add up to 1, and differ from tensor to tensor."""
+    models = sources(3, size=0.7)
+    one, other = models["source 0"], models["source 1"]
+    models["merge"] = {name: angles(one[name], other[name], share) for name in one}
+    found = {name: edge.weight for name, edge in merge_edges(models).items()}
+    assert found == pytest.approx({"source 0": 1 - share, "source 1": share}, abs=TOLERANCE)
+
+
+def test_weights_that_differ_from_layer_to_layer_are_found():
+    models = sources(3)
+    one, other = models["source 0"], models["source 2"]
+    random = np.random.default_rng(0)
+    models["merge"] = {
+        name: torch.lerp(value.double(), other[name].double(), float(random.uniform(0.1, 0.6))).float()
+        for name, value in one.items()
+    }
+    assert set(merge_edges(models)) == {"source 0", "source 2"}
+
+
+def test_copies_in_other_precision_do_not_stand_in_for_the_parents_of_a_merge():
+    """However many there are, and however near."""
+    models = sources(4)
+    shares = {"source 0": 0.4, "source 1": 0.3, "source 2": 0.2, "source 3": 0.1}
+    for name in shares:
+        models[f"{name} bf16"] = cast(models[name], torch.bfloat16)
+        models[f"{name} fp16"] = cast(models[name], torch.float16)
+        models[f"{name} pruned"] = pruned(models[name], share=0.3)
+    models["merge"] = blend(models, shares)
+    assert {name: edge.weight for name, edge in merge_edges(models).items()} == pytest.approx(shares, abs=TOLERANCE)
+
+
+def test_a_cast_is_a_parent_where_its_original_is_missing():
+    models = sources(2)
+    models["rounded"] = cast(models["source 1"], torch.bfloat16)
+    models["merge"] = blend(models, {"source 0": 0.5, "source 1": 0.5})
+    del models["source 1"]
+    assert set(merge_edges(models)) == {"source 0", "rounded"}
+
+
+def test_merges_of_the_same_models_are_not_each_other_s_parents():
+    models = sources(3)
+    shares = [{"source 0": share, "source 1": 1 - share} for share in (0.3, 0.5, 0.6)]
+    models |= {f"merge {n}": blend(models, some) for n, some in enumerate(shares)}
+    edges = [edge for edge in recovered(models).edges if edge.relation is Relation.MERGE]
+    assert {(edge.child, edge.parent) for edge in edges} == {
+        (f"merge {n}", name) for n, some in enumerate(shares) for name in some
+    }
+
+
+def test_a_merge_of_a_merge_keeps_it_as_a_parent_when_that_takes_fewer():
+    models = sources(3)
+    models["first"] = blend(models, {"source 0": 0.5, "source 1": 0.5})
+    models["merge"] = blend(models, {"first": 0.5, "source 2": 0.5})
+    prints = {name: fingerprint(weights) for name, weights in models.items()}
+    near = {name: [other for other in prints if other != name] for name in prints}
+    found = find_merges(near, prints, {})
+    assert {child: set(merge.weights) for child, merge in found.items()} == {
+        "first": {"source 0", "source 1"},
+        "merge": {"first", "source 2"},
+    }

@@ -7,8 +7,8 @@ import torch
 from heritage_samples import base, only_edge, printed
 
 from mlflow_mother.heritage import explain
-from mlflow_mother.heritage.relation import update_rank
-from mlflow_mother.testing.trees import cast, extended, finetuned, fingerprint, lora_merged, pruned, quantised
+from mlflow_mother.heritage.relation import only_weights, update_rank
+from mlflow_mother.testing.trees import Weights, cast, extended, finetuned, fingerprint, lora_merged, pruned, quantised
 from mlflow_mother.types import Relation
 
 
@@ -48,9 +48,10 @@ def test_a_full_finetune_has_no_rank(size):
     assert update_rank(printed(base()), fingerprint(finetuned(base(), 2, size=size))) is None
 
 
-def test_a_lora_merged_into_half_precision_loses_its_exact_rank():
+def test_a_lora_lighter_than_the_rounding_it_is_merged_into_loses_its_rank():
     half = cast(base(), torch.bfloat16)
-    assert update_rank(fingerprint(half), fingerprint(lora_merged(half, 2, rank=2, size=0.01))) is None
+    assert update_rank(fingerprint(half), fingerprint(lora_merged(half, 2, rank=2, size=0.01))) == 2
+    assert update_rank(fingerprint(half), fingerprint(lora_merged(half, 2, rank=2, size=0.001))) is None
 
 
 def test_a_copy_has_no_update():
@@ -92,3 +93,61 @@ def test_explaining_a_pair_is_what_the_tree_says_of_it():
     comparison, finding = explain(printed(base()), printed(child))
     assert comparison.hypotheses.posterior()[0] > 0.5
     assert (finding.relation, finding.rank) == (Relation.LORA_MERGED, 4)
+
+
+@pytest.mark.parametrize("rank", [2, 8, 24])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rounding_to_half_precision_does_not_hide_the_rank(dtype, rank):
+    """A single drop is then too small to tell; all matrices together do."""
+    parent = cast(base(5, 96), dtype)
+    child = cast(lora_merged(cast(parent, torch.float32), 2, rank=rank, size=0.2), dtype)
+    assert update_rank(printed(parent), fingerprint(child)) == rank
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("size", [0.003, 0.3])
+def test_a_full_update_in_half_precision_has_no_low_rank(seed, size):
+    parent = cast(base(5, 96), torch.bfloat16)
+    child = cast(finetuned(cast(parent, torch.float32), seed, size=size), torch.bfloat16)
+    assert update_rank(printed(parent), fingerprint(child)) is None
+
+
+def test_one_matrix_of_low_rank_among_full_updates_makes_no_lora():
+    child = finetuned(base(), 2)
+    child["blocks.1.mix.weight"] = lora_merged(base(), 3, rank=2)["blocks.1.mix.weight"]
+    assert update_rank(printed(base()), fingerprint(child)) is None
+
+
+def with_biases(width: int = 80) -> Weights:
+    random = torch.Generator().manual_seed(3)
+    shapes = {f"layers.{n}.{part}": (width,) * (2 if part == "weight" else 1) for n in range(4) for part in PARTS}
+    return {name: torch.randn(shape, generator=random) for name, shape in shapes.items()}
+
+
+PARTS = ("weight", "bias")
+
+
+def changed(weights: Weights, rank: int, part: str = "") -> Weights:
+    """Adds an update of some rank to all matrices, and to the biases of the layers whose name contains ``part``."""
+    random = torch.Generator().manual_seed(4)
+    found = {}
+    for name, value in weights.items():
+        factors = torch.randn(2, len(value), rank, generator=random) * 0.1
+        update = factors[0] @ factors[1].T if value.ndim == 2 else factors[0, :, 0] * bool(part and part in name)
+        found[name] = value + update if update.any() else value
+    return found
+
+
+def test_a_rank_beyond_the_sketch_shows_in_the_biases_that_stay():
+    edge = only_edge({"root": with_biases(), "child": changed(with_biases(), rank=70)})
+    assert (edge.relation, edge.rank) == (Relation.LORA_MERGED, None)
+
+
+def test_one_changed_bias_among_full_updates_is_no_lora():
+    parent, child = with_biases(), changed(with_biases(), 70, "layers.2")
+    assert not only_weights(printed(parent), fingerprint(child))
+
+
+def test_matrices_without_biases_say_nothing_of_them():
+    bare = {name: value for name, value in with_biases().items() if value.ndim == 2}
+    assert not only_weights(fingerprint(bare), fingerprint(changed(bare, 70)))
