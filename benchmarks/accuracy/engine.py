@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.cases import Case
 from mlflow_mother.heritage import recover
+from mlflow_mother.heritage.parentage import Parentage
 from mlflow_mother.settings import Settings
 from mlflow_mother.types import Edge, ModelTree
 
@@ -46,9 +49,20 @@ class Claim:
     weight: float
 
 
+FOLDS = Path(__file__).with_name("folds.json")
+"""Coefficients that were fitted without one architecture, by its name (``python -m benchmarks.accuracy.fitting``)."""
+
+
+@cache
+def unseen(architecture: str) -> Parentage:
+    """The coefficients with which an architecture is judged: those fitted on all the others."""
+    return Parentage.model_validate(json.loads(FOLDS.read_text())[architecture])
+
+
 def recovered(case: Case, **how: Any) -> ModelTree:
     """The engine's tree; ``how`` goes to :func:`~mlflow_mother.heritage.recover`."""
-    return recover(case.models, comparisons=case.known.comparisons, **{"decide_probability": DECIDE, **how})
+    usual = {"decide_probability": DECIDE, "parentage": unseen(case.architecture)}
+    return recover(case.models, comparisons=case.known.comparisons, **{**usual, **how})
 
 
 def forced(case: Case) -> ModelTree:

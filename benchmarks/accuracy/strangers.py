@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import beta
 
 from benchmarks.accuracy.cases import APART, Case, Grown, Network
-from benchmarks.accuracy.engine import DECIDE, Claim, claims
+from benchmarks.accuracy.engine import DECIDE, Claim, claims, unseen
 from benchmarks.accuracy.scores import Floats, Rate, drawn, interval, ratio
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage import compare, recover
@@ -81,7 +81,8 @@ def across(trees: Sequence[Grown], seed: int = 0) -> list[Pairs]:
     names = [(tree, name) for tree in trees for name, fact in tree.facts.items() if fact["kind"] not in APART]
     ids = {f"model-{place}": at for place, at in zip(rng.permutation(len(names)), names, strict=True)}
     models = {i: tree.models[name] for i, (tree, name) in ids.items()}
-    edges, links = _claimed(claims(recover(models, decide_probability=DECIDE)))
+    judged = unseen(trees[0].architecture)
+    edges, links = _claimed(claims(recover(models, decide_probability=DECIDE, parentage=judged)))
     by_tree: dict[str, list[str]] = {}
     for i, (tree, _) in ids.items():
         by_tree.setdefault(tree.name, []).append(i)

@@ -14,13 +14,13 @@ from mlflow_mother.heritage.projection import Hypotheses, Projection, project, w
 from mlflow_mother.heritage.roles import Role
 from mlflow_mother.types import Record
 
-ENGINE = "mother-heritage/3"
+ENGINE = "mother-heritage/4"
 """Version of the engine; comparisons of another version are recomputed."""
 
-RELATED_COSINE = 0.35
-"""Median cosine at which a pair is as likely related as not: below it a child would have forgotten nine tenths."""
+RELATED_COSINE = 0.15
+"""Median cosine at which a pair is as likely related as not: networks trained apart stay below 0.1."""
 
-_RELATED_SLOPE = 25.0
+_RELATED_SLOPE = 40.0
 _CHANCE_SIGMAS = 6.0
 _LEAST_ELEMENTS = 64
 

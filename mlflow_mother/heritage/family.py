@@ -15,30 +15,15 @@ import numpy.typing as npt
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage.certificates import PROOF
 from mlflow_mother.heritage.comparison import Comparison, ComparisonTable
-from mlflow_mother.heritage.merges import Merge, find_merge
+from mlflow_mother.heritage.increments import whitened_distances
+from mlflow_mother.heritage.merges import Merge, find_merges
+from mlflow_mother.heritage.parentage import EVIDENCE, Parentage, evidence, log_weights
+from mlflow_mother.heritage.projection import believed
 from mlflow_mother.heritage.relation import classify
 from mlflow_mother.heritage.topology import best_forest, edge_probabilities
 from mlflow_mother.types import Edge, Evidence, Node, Relation
 
 Floats = npt.NDArray[np.float64]
-
-DISTANCE_EXPONENT = 1.5
-"""How fast a parent loses against a nearer one: weight falls with this power of the distance."""
-
-NO_PARENT = 0.1
-"""Weight of "no parent here" against a parent whose ancestry is certain."""
-
-SIBLING_SHARE = 0.4
-"""How much of the probability that a model is only its best candidate's sibling goes to "no parent here"."""
-
-DERIVED_LOG_ODDS = -1.0
-"""Log-weight of a cast, pruned, quantised or merged model as a parent: training goes on from the original."""
-
-UNTOUCHED_LOG_ODDS = 4.0
-"""Log-weight that a parent loses when it shares none of the untouched tensors that another candidate shares."""
-
-ROOT_SHARE, ROOT_BOUND = 0.5, 1.0
-"""Share of the evidence "ancestor of all others" that makes a root, and its bound in log-weight."""
 
 TIME_LOG_ODDS, DECLARED_LOG_ODDS = 0.5, 3.0
 """Log-odds of "registered earlier" and of "declared as parent", where these count at all."""
@@ -47,8 +32,8 @@ LINKED = 0.5
 """Least probability, both directions together, at which two models are linked."""
 
 CERTAIN = 0.999
-_MERGE_CANDIDATES = 8
 _LEAST_DISTANCE = 1e-14
+_UNRELATED_DISTANCE = 2.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +48,7 @@ class Family:
         declared: Declared parents by id.
         extra_evidence: More evidence on a directed pair.
         decide_probability: Least probability of a decided direction.
+        parentage: Coefficients of the evidence on candidate edges.
     """
 
     members: Sequence[str]
@@ -72,6 +58,7 @@ class Family:
     declared: Mapping[str, Sequence[str]]
     extra_evidence: Callable[[Fingerprint, Fingerprint], Iterable[Evidence]] | None
     decide_probability: float
+    parentage: Parentage
 
     def pair(self, first: int, second: int) -> Comparison | None:
         """The comparison of two members by position, from the first one's side."""
@@ -118,9 +105,44 @@ class Family:
         return self._of_pairs(lambda pair: pair.related, alone=0.0)
 
     @cached_property
-    def identical(self) -> Floats:
-        """Number of identical tensors of each pair, shape ``(n, n)``."""
-        return self._of_pairs(lambda pair: float(pair.identical), alone=0.0)
+    def compared(self) -> npt.NDArray[np.bool_]:
+        """Which pairs are related enough to be parent and child, shape ``(n, n)``."""
+        return np.asarray(np.isfinite(self.distance))
+
+    @cached_property
+    def originals(self) -> list[int]:
+        """Members that are not proven to be copies or merges of others."""
+        return [i for i in range(len(self.members)) if i not in self.proven and i not in self.merged]
+
+    @cached_property
+    def evidence(self) -> Floats:
+        """Evidence on all candidate edges between originals, shape ``(o, o, len(EVIDENCE))``."""
+        if len(self.originals) < 2:
+            return np.zeros((len(self.originals), len(self.originals), len(EVIDENCE)))
+        chosen = np.ix_(self.originals, self.originals)
+        plain = np.where(self.compared, self.distance, _UNRELATED_DISTANCE)[chosen] * (1 - np.eye(len(self.originals)))
+        whitened = whitened_distances([self.models[self.members[i]] for i in self.originals])
+        return evidence(
+            ancestor=self.posterior[chosen][..., 0],
+            projection=self._projection[chosen],
+            distance=self.distance[chosen],
+            whitened=plain if whitened is None else whitened,
+            identical=self._of_pairs(lambda pair: pair.identical / max(pair.tensors, 1), alone=0.0)[chosen],
+            cosine=self._of_pairs(lambda pair: pair.cosine, alone=0.0)[chosen],
+        )
+
+    @cached_property
+    def _projection(self) -> Floats:
+        """Median projections over matrices, as far as they are to be believed, shape ``(n, n)``; 1/2 where unknown."""
+        count = len(self.members)
+        found = np.full((count, count), 0.5)
+        for i, j in combinations(range(count), 2):
+            pair = self.pair(i, j)
+            for group in pair.projections if pair is not None else ():
+                if group.role == "matrix":
+                    found[i, j] = 0.5 + (np.clip(group.median, -0.5, 1.5) - 0.5) * believed(group.overshoot)
+                    found[j, i] = 1.0 - found[i, j]
+        return found
 
     @cached_property
     def proven(self) -> dict[int, int]:
@@ -138,23 +160,14 @@ class Family:
     @cached_property
     def merged(self) -> dict[int, Merge]:
         """Merges by child."""
-        found: dict[int, Merge] = {}
-        for child in range(len(self.members)):
-            if child in self.proven:
-                continue
-            near = [int(i) for i in np.argsort(self.distance[:, child], kind="stable")[:_MERGE_CANDIDATES]]
-            names = [self.members[i] for i in near if np.isfinite(self.distance[i, child])]
-            for candidates in dict.fromkeys((self._of_its_shapes(child, names), tuple(names))):
-                merge = find_merge(self.members[child], candidates, self.models) if len(candidates) > 1 else None
-                if merge is not None:
-                    found[child] = merge
-                    break
-        return found
-
-    def _of_its_shapes(self, child: int, names: Sequence[str]) -> tuple[str, ...]:
-        """Those models that have every tensor of the child in its shape: all of it can be their weighted sum."""
-        own = _shapes(self.models[self.members[child]])
-        return tuple(name for name in names if own <= _shapes(self.models[name]))
+        derived = {self.members[child]: self.members[parent] for child, parent in self.proven.items()}
+        near = {
+            name: [self.members[i] for i in np.argsort(column, kind="stable") if np.isfinite(column[i])]
+            for name, column in zip(self.members, self.distance.T, strict=True)
+            if name not in derived
+        }
+        found = find_merges(near, self.models, derived)
+        return {self.members.index(name): merge for name, merge in found.items()}
 
     def _outside(self, parent: int, child: int) -> float:
         """Log-odds for a directed pair from outside the weights."""
@@ -168,10 +181,6 @@ class Family:
                 items = self.extra_evidence(self.models[before], self.models[after])
                 total += sign * sum(item.log_odds or 0.0 for item in items)
         return total
-
-
-def _shapes(model: Fingerprint) -> set[tuple[str, tuple[int, ...]]]:
-    return set(zip(model.names, model.shapes, strict=True))
 
 
 def family_edges(family: Family, *, first_ancestor: int) -> tuple[list[Edge], list[Node]]:
@@ -196,67 +205,24 @@ def family_edges(family: Family, *, first_ancestor: int) -> tuple[list[Edge], li
 
 
 def _weights(family: Family) -> tuple[Floats, Floats]:
-    """Log-weights of edges and of roots (see :func:`.topology.edge_probabilities`)."""
-    allowed, fixed = _possible(family)
-    with np.errstate(divide="ignore"):
-        weights = np.log(family.posterior[:, :, 0]) + np.log(family.related)
-    weights -= DISTANCE_EXPONENT * _farther(family, allowed) + UNTOUCHED_LOG_ODDS * _fewer_untouched(family, allowed)
-    for derived in {*family.proven, *family.merged}:
-        weights[derived, :] += DERIVED_LOG_ODDS
-    favourite = weights.argmax(axis=0)
-    siblings = family.posterior[favourite, np.arange(len(favourite)), 2]
-    roots = np.log(NO_PARENT + SIBLING_SHARE * siblings) + _root_evidence(family)
+    """Log-weights of edges and of roots (see :func:`.topology.edge_probabilities`).
+
+    Models whose parents are proven have these; what descends from such a copy is taken to descend from its original.
+    """
+    count = len(family.members)
+    weights = np.full((count, count), -np.inf)
+    roots = np.full(count, family.parentage.alone)
+    originals = family.originals
+    weights[np.ix_(originals, originals)] = np.where(
+        family.compared[np.ix_(originals, originals)], log_weights(family.evidence, family.parentage), -np.inf
+    )
+    fixed = dict(family.proven)
+    for child, merge in family.merged.items():
+        fixed[child] = family.members.index(max(merge.weights, key=lambda name: merge.weights[name]))
     for child, parent in fixed.items():
         weights[parent, child] = 0.0
         roots[child] = math.log(1 - CERTAIN)
     return weights, roots
-
-
-def _farther(family: Family, allowed: npt.NDArray[np.bool_]) -> Floats:
-    """Logarithm of each distance over that of the nearest :func:`_measure`; infinite where no edge is possible."""
-    distance = np.where(allowed, family.distance, np.inf)
-    older = np.where(_measure(family), distance, np.inf).min(axis=0)
-    nearest = np.where(np.isfinite(older), older, np.minimum(distance.min(axis=0), np.finfo(np.float64).max))
-    return np.asarray(np.log(np.maximum(distance / nearest, 1.0)))
-
-
-def _fewer_untouched(family: Family, allowed: npt.NDArray[np.bool_]) -> Floats:
-    """Share of the untouched tensors in common with the best :func:`_measure` that each candidate lacks."""
-    most = np.where(allowed & _measure(family), family.identical, 0.0).max(axis=0)
-    return np.where(most > 0, np.clip(1.0 - family.identical / np.maximum(most, 1.0), 0.0, 1.0), 0.0)
-
-
-def _measure(family: Family) -> npt.NDArray[np.bool_]:
-    """Which candidate parents are a measure for the others: those not rather the model's descendants.
-
-    However near a model's own children are, and however much of it they left untouched, they say nothing of its parent.
-    """
-    return np.asarray(family.posterior[:, :, 0] >= family.posterior[:, :, 1])
-
-
-def _possible(family: Family) -> tuple[npt.NDArray[np.bool_], dict[int, int]]:
-    """Which edges are possible at all, shape ``(n, n)``, and the parents that certificates and merges fix, by child."""
-    allowed = np.isfinite(family.distance)
-    fixed = dict(family.proven)
-    for child, merge in family.merged.items():
-        sources = [family.members.index(name) for name in merge.weights]
-        fixed[child] = family.members.index(max(merge.weights, key=lambda name: merge.weights[name]))
-        allowed[child, sources] = False
-    for child, parent in fixed.items():
-        allowed[np.arange(len(allowed)) != parent, child] = False
-        allowed[child, parent] = False
-    return allowed, fixed
-
-
-def _root_evidence(family: Family) -> Floats:
-    """How much better than the best each model is an ancestor of all others, in bounded log-weight; at most 0."""
-    count = len(family.members)
-    original = [i for i in range(count) if i not in family.proven and i not in family.merged]
-    if len(original) < 2:
-        return np.zeros(count)
-    logs = np.log(np.maximum(family.posterior[:, :, 0], 1e-6))
-    score = np.array([sum(logs[i, j] for j in original if j != i) for i in range(count)])
-    return np.asarray(np.clip(ROOT_SHARE * (score - score[original].max()), -ROOT_BOUND, 0.0))
 
 
 def _link_loose_roots(family: Family, probability: Floats, parents: list[int | None]) -> list[int | None]:
@@ -282,7 +248,6 @@ def _lineage(parents: Sequence[int | None], start: int) -> list[int]:
 
 def _edge(family: Family, parent: int, child: int, probability: Floats) -> Edge:
     forward, backward = float(probability[parent, child]), float(probability[child, parent])
-    related = float(family.related[parent, child])
     if forward < backward:
         parent, child, forward, backward = child, parent, backward, forward
     direction = forward / (forward + backward)
@@ -297,7 +262,7 @@ def _edge(family: Family, parent: int, child: int, probability: Floats) -> Edge:
         parent=one,
         child=other,
         relation=finding.relation,
-        probability=min(CERTAIN, forward * related),
+        probability=min(CERTAIN, forward),
         direction="decided" if decided else "undecided",
         direction_probability=min(CERTAIN, direction),
         rank=finding.rank,

@@ -13,6 +13,7 @@ from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage.adapters import adapter_edges
 from mlflow_mother.heritage.comparison import ENGINE, Comparison, ComparisonTable, compare
 from mlflow_mother.heritage.family import Family, family_edges
+from mlflow_mother.heritage.parentage import Parentage, fitted
 from mlflow_mother.heritage.relation import Finding, classify
 from mlflow_mother.types import Edge, Evidence, ModelTree, Node, Relation
 
@@ -20,7 +21,7 @@ ExtraEvidence = Callable[[Fingerprint, Fingerprint], Iterable[Evidence]]
 Veto = Callable[[Edge], Sequence[str]]
 Cache = MutableMapping[tuple[str, str], Comparison]
 
-LEAST_RELATED = 0.05
+LEAST_RELATED = 0.1
 """Least probability of being related at which a pair joins two models into one family."""
 
 _COARSE_CHANCE = 0.1
@@ -43,6 +44,7 @@ def recover(
     extra_evidence: ExtraEvidence | None = None,
     veto: Veto | None = None,
     decide_probability: float = 0.8,
+    parentage: Parentage | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ModelTree:
     """Recovers the model tree (a forest where models are unrelated, a DAG where they were merged).
@@ -58,6 +60,7 @@ def recover(
         extra_evidence: More evidence on a directed pair, with ``log_odds``.
         veto: Reasons to forbid an edge; it is asked about every edge of the result.
         decide_probability: Least probability at which an edge's direction is called decided.
+        parentage: Other coefficients of the evidence than those that are shipped.
         progress: Called with (pairs compared, pairs to compare).
 
     Returns:
@@ -66,17 +69,20 @@ def recover(
     times = times or {}
     ids = sorted(models)
     leaders = _copies(ids, models, times)
-    distinct = [i for i in ids if leaders[i] == i]
-    adapters = [i for i in distinct if models[i].adapter]
-    whole = [i for i in distinct if not models[i].adapter]
-    table = _compare_all([whole, adapters], models, {} if comparisons is None else comparisons, progress)
     edges: list[Edge] = [_copy_edge(i, leaders[i], models, times) for i in ids if leaders[i] != i]
-    edges += adapter_edges(adapters, models, declared or {})
+    distinct = {i: models[i] for i in ids if leaders[i] == i}
+    edges += adapter_edges([i for i in distinct if models[i].adapter], models, declared or {})
     ancestors: list[Node] = []
-    for members in _families(whole + adapters, table):
-        family = Family(
-            members, models, table, times if weigh_times else {}, declared or {}, extra_evidence, decide_probability
-        )
+    for family in families(
+        distinct,
+        comparisons=comparisons,
+        times=times if weigh_times else {},
+        declared=declared or {},
+        extra_evidence=extra_evidence,
+        decide_probability=decide_probability,
+        parentage=parentage or fitted(),
+        progress=progress,
+    ):
         found, unregistered = family_edges(family, first_ancestor=len(ancestors) + 1)
         edges += found
         ancestors += unregistered
@@ -88,6 +94,27 @@ def recover(
         roots=tuple(sorted(node.id for node in nodes if node.id not in children)),
         edges=tuple(sorted(kept, key=lambda edge: (edge.child, edge.parent))),
     )
+
+
+def families(
+    models: Mapping[str, Fingerprint],
+    *,
+    parentage: Parentage,
+    comparisons: Cache | None = None,
+    times: Mapping[str, float] | None = None,
+    declared: Mapping[str, Sequence[str]] | None = None,
+    extra_evidence: ExtraEvidence | None = None,
+    decide_probability: float = 0.8,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Family]:
+    """Compares distinct models and groups them; models without any relative are left out (see :func:`recover`)."""
+    adapters = [i for i in sorted(models) if models[i].adapter]
+    whole = [i for i in sorted(models) if not models[i].adapter]
+    table = _compare_all([whole, adapters], models, {} if comparisons is None else comparisons, progress)
+    return [
+        Family(members, models, table, times or {}, declared or {}, extra_evidence, decide_probability, parentage)
+        for members in _families(whole + adapters, table)
+    ]
 
 
 def _copies(ids: Sequence[str], models: Mapping[str, Fingerprint], times: Mapping[str, float]) -> dict[str, str]:

@@ -30,17 +30,31 @@ def edge_probabilities(weights: Floats, roots: Floats) -> tuple[Floats, Floats]:
     Returns:
         Probabilities of edges, shape ``(n, n)``, and of roots, shape ``(n,)``. Each column's sum with its root is 1.
     """
-    best = np.maximum(weights.max(axis=0, initial=-np.inf, where=~np.eye(len(weights), dtype=bool)), roots)
-    scaled = np.exp(np.clip(weights - best, _FLOOR, 0.0)) * np.isfinite(weights)
-    np.fill_diagonal(scaled, 0.0)
-    rootness = np.exp(np.clip(roots - best, _FLOOR, 0.0))
-    laplacian = np.diag(rootness + scaled.sum(axis=0)) - scaled
-    inverse = np.linalg.inv(laplacian)
+    scaled, rootness, _ = _scaled(weights, roots)
+    inverse = np.linalg.inv(_laplacian(scaled, rootness))
     diagonal = np.diag(inverse)
     edges = np.clip(scaled * (diagonal[None, :] - inverse.T), 0.0, 1.0)
     alone = np.clip(rootness * diagonal, 0.0, 1.0)
     total = edges.sum(axis=0) + alone
     return edges / total, alone / total
+
+
+def log_total(weights: Floats, roots: Floats) -> float:
+    """Logarithm of the sum of all spanning forests' weights (see :func:`edge_probabilities`)."""
+    scaled, rootness, shift = _scaled(weights, roots)
+    return float(np.linalg.slogdet(_laplacian(scaled, rootness))[1]) + shift
+
+
+def _scaled(weights: Floats, roots: Floats) -> tuple[Floats, Floats, float]:
+    """Weights of edges and roots relative to each child's largest one, and the logarithm of what they were divided by."""
+    best = np.maximum(weights.max(axis=0, initial=-np.inf, where=~np.eye(len(weights), dtype=bool)), roots)
+    scaled = np.exp(np.clip(weights - best, _FLOOR, 0.0)) * np.isfinite(weights)
+    np.fill_diagonal(scaled, 0.0)
+    return scaled, np.exp(np.clip(roots - best, _FLOOR, 0.0)), float(best.sum())
+
+
+def _laplacian(scaled: Floats, rootness: Floats) -> Floats:
+    return np.asarray(np.diag(rootness + scaled.sum(axis=0)) - scaled)
 
 
 def best_forest(edges: Floats, roots: Floats) -> list[int | None]:
