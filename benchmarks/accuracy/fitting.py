@@ -5,8 +5,8 @@ and roots' weights, and an edge's log-weight is linear in its evidence (:mod:`ml
 likelihood of the true forests is convex in the coefficients, the normalising sum being a determinant, and its gradient
 the evidence of the true edges minus the expected one (Koo, Globerson, Carreras and Collins, EMNLP 2007).
 
-Coefficients for judging an architecture come from all the other ones (``folds.json``, which ``benchmarks.accuracy`` reads);
-those that are shipped from all. ``--check`` writes nothing, and says whether the files are what it would write.
+Coefficients for judging an architecture come from all the other ones (``folds.json``, which ``benchmarks.accuracy``
+reads); those that are shipped from all. ``--check`` writes nothing, and says whether the files are what it would write.
 """
 
 from __future__ import annotations

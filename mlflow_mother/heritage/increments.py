@@ -100,14 +100,14 @@ def _whitened(values: Floats) -> Floats | None:
         variance = (values * moved).sum(axis=0)
         values = values / np.sqrt(np.maximum(variance, 0.0) + VECTOR_RIDGE * variance.mean())
     distance = np.where(same, 0.0, _squared_distances(values))
-    return distance / np.median(distance[~same])
+    return np.asarray(distance / np.median(distance[~same]))
 
 
 def _squared_distances(values: Floats) -> Floats:
     flat = values.reshape(len(values), -1)
     products = flat @ flat.T
     squared = np.diagonal(products)
-    return np.maximum(squared[:, None] + squared[None, :] - 2 * products, 0.0)
+    return np.asarray(np.maximum(squared[:, None] + squared[None, :] - 2 * products, 0.0))
 
 
 def _inverse_root(covariance: Floats, ridge: float) -> Floats:

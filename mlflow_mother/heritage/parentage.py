@@ -123,7 +123,7 @@ def _older(ancestor: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _farther(distance: Floats, older: npt.NDArray[np.bool_]) -> Floats:
-    """Logarithm of each distance over that of the nearest older relative, of the nearest one when there is none older."""
+    """Logarithm of each distance over the nearest older relative's, or over the nearest one's where none is older."""
     others = np.where(np.eye(len(distance), dtype=bool), np.inf, distance)
     nearest = np.where(older, others, np.inf).min(axis=0)
     nearest = np.where(np.isfinite(nearest), nearest, np.minimum(others.min(axis=0), np.finfo(np.float64).max))

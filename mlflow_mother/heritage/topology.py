@@ -46,7 +46,7 @@ def log_total(weights: Floats, roots: Floats) -> float:
 
 
 def _scaled(weights: Floats, roots: Floats) -> tuple[Floats, Floats, float]:
-    """Weights of edges and roots relative to each child's largest one, and the logarithm of what they were divided by."""
+    """Weights of edges and roots relative to each child's largest one, and the logarithm of what divides them."""
     best = np.maximum(weights.max(axis=0, initial=-np.inf, where=~np.eye(len(weights), dtype=bool)), roots)
     scaled = np.exp(np.clip(weights - best, _FLOOR, 0.0)) * np.isfinite(weights)
     np.fill_diagonal(scaled, 0.0)
