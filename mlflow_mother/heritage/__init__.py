@@ -5,7 +5,10 @@
 * :mod:`.certificates`: exact facts that beat statistics: copies, casts, pruning, extended vocabularies.
 * :mod:`.comparison`: all of it for one pair, as a record that can be stored.
 * :mod:`.relation`: what was done to a parent to get a child, with the update's rank.
-* :mod:`.merges`: children that are weighted sums of several models.
+* :mod:`.packed`: integers with scales that hold another model's weights.
+* :mod:`.merges`, :mod:`.selection`: children that are weighted sums of several models, or picked from them.
+* :mod:`.increments`: distances within a family in its own metric.
+* :mod:`.parentage`: what speaks for each candidate parent, and how much, from all relatives.
 * :mod:`.topology`: probabilities of all edges at once, and the most probable tree.
 * :mod:`.recovery`: the whole way from fingerprints to a :class:`~mlflow_mother.types.ModelTree`.
 """

@@ -10,6 +10,7 @@ import numpy as np
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage.certificates import Certificate, certify
 from mlflow_mother.heritage.geometry import Geometry, geometry
+from mlflow_mother.heritage.packed import packed
 from mlflow_mother.heritage.projection import Hypotheses, Projection, project, weigh
 from mlflow_mother.heritage.roles import Role
 from mlflow_mother.types import Record
@@ -36,7 +37,7 @@ class Comparison(Record):
         identical: How many of them are identical.
         matrices: Matrices that correspond.
         missing: Share of the smaller model's matrices without a counterpart.
-        cosine: Median cosine over matrices, counting missing ones as 0.
+        cosine: Median cosine over matrices, counting missing ones as 0; 1 where one packs the other's weights.
         chance: Spread of that median between unrelated networks, ``~1/sqrt(d)``.
         distance: Squared distance over all corresponding tensors, relative to their energy.
         projections: The projection regressions, one a group of tensors.
@@ -133,7 +134,8 @@ def compare(first: Fingerprint, second: Fingerprint) -> Comparison:
     """
     pair = geometry(first, second)
     voting = pair.role != Role.STATE
-    cosine, chance, matrices, missing = _cosine(first, pair)
+    packing = packed(first, second)
+    cosine, chance, matrices, missing = (1.0, 0.0, 1, 0.0) if packing else _cosine(first, pair)
     scale = np.sqrt(pair.energy_a * pair.energy_b)[voting].sum()
     distance = float(pair.distance[voting].sum() / scale) if scale > 0 else math.inf
     return Comparison(
@@ -146,8 +148,8 @@ def compare(first: Fingerprint, second: Fingerprint) -> Comparison:
         cosine=cosine,
         chance=chance,
         distance=min(distance, 1e30),
-        projections=project(pair) if matrices else (),
-        certificates=certify(first, second, pair) if cosine > _CHANCE_SIGMAS * chance else (),
+        projections=project(pair) if matrices and not packing else (),
+        certificates=packing or (certify(first, second, pair) if cosine > _CHANCE_SIGMAS * chance else ()),
     )
 
 

@@ -32,6 +32,10 @@ LINKED = 0.5
 """Least probability, both directions together, at which two models are linked."""
 
 CERTAIN = 0.999
+
+MERGE_PROBABILITY, INEXACT_PROBABILITY = 0.99, 0.5
+"""Of each parent of a merge, and of each one when the weighted sum leaves more than rounding."""
+
 _LEAST_DISTANCE = 1e-14
 _UNRELATED_DISTANCE = 2.0
 
@@ -289,16 +293,16 @@ def _outside_evidence(family: Family, parent: int, child: int) -> tuple[Evidence
 
 
 def _merge_edges(family: Family, child: int, merge: Merge) -> list[Edge]:
-    formula = " + ".join(f"{weight:.3f} {name}" for name, weight in sorted(merge.weights.items()))
-    text = f"{formula} explains all but {merge.residual:.1e} of the squared distance ({merge.values:,} values)"
+    probability = MERGE_PROBABILITY if merge.exact else INEXACT_PROBABILITY
+    text = merge.text if merge.exact else f"{merge.text}; that is not exact: a parent may be missing"
     evidence = (Evidence(kind="merge", text=text, value=merge.residual),)
     return [
         Edge(
             parent=name,
             child=family.members[child],
             relation=Relation.MERGE,
-            probability=0.99,
-            direction_probability=0.99,
+            probability=probability,
+            direction_probability=MERGE_PROBABILITY,
             weight=round(weight, 4),
             evidence=evidence,
         )

@@ -39,6 +39,9 @@ LEAST_HELD = 0.5
 MOST_PARENTS = 4
 MOST_CANDIDATES = 24
 
+ROUNDINGS = 8.0
+"""How much larger than one rounding of every value the squared residual of an exact merge may be."""
+
 _RIDGE = 1e-10
 _LEAST_FITTED = 8
 _SCREEN = 0.2
@@ -55,12 +58,15 @@ class Merge:
             that no parent explains.
         values: How many sampled values were fitted.
         text: The mixture in words.
+        exact: Whether the residual is no more than rounding. What is left beyond shows that some of the sources only
+            stand for the true ones, such as a missing parent's cast.
     """
 
     weights: Mapping[str, float]
     residual: float
     values: int
     text: str
+    exact: bool
 
 
 def find_merges(
@@ -133,14 +139,21 @@ def find_merge(child: str, candidates: Sequence[str], models: Mapping[str, Finge
     products = np.stack([part @ part.T for part in offsets])
     if not np.diagonal(products.sum(axis=0)).all():
         return None  # One of them holds all that is compared of the child.
+    rounding = _rounding(models[child]) * float((common.child**2).sum())
     return (
-        _whole(common, products.sum(axis=0), candidates)
+        _whole(common, products.sum(axis=0), candidates, rounding)
         or _picked(common, child, candidates, models)
-        or _tensorwise(common, products, candidates)
+        or _tensorwise(common, products, candidates, rounding)
     )
 
 
-def _whole(common: Common, products: Floats, names: Sequence[str]) -> Merge | None:
+def _rounding(model: Fingerprint) -> float:
+    """Largest squared error, relative to the square, that storing values makes in an exact merge."""
+    bits = 1 + int(model.stats["mantissa"].max(initial=0))
+    return float(ROUNDINGS * 4.0**-bits)
+
+
+def _whole(common: Common, products: Floats, names: Sequence[str], rounding: float) -> Merge | None:
     """One weight a parent for all tensors."""
     everyone = tuple(range(len(names)))
     if not _promising(products, [everyone]):
@@ -154,7 +167,9 @@ def _whole(common: Common, products: Floats, names: Sequence[str]) -> Merge | No
         if fits:
             residual, chosen, shares = min(fits)
             weights = {names[i]: float(w) for i, w in zip(chosen, shares, strict=True)}
-            return Merge(weights, residual, len(common.child), _explained(_sum(weights), residual, len(common.child)))
+            text = _explained(_sum(weights), residual, len(common.child))
+            exact = residual * _nearest(common, chosen) <= rounding
+            return Merge(weights, residual, len(common.child), text, exact)
     return None
 
 
@@ -215,10 +230,10 @@ def _picked(common: Common, child: str, names: Sequence[str], models: Mapping[st
     text = (
         f"{picked.covered:.1%} of {picked.values:,} values that differ are one of these models' or their mean: {shares}"
     )
-    return Merge(weights, 1 - picked.covered, picked.values, text)
+    return Merge(weights, 1 - picked.covered, picked.values, text, exact=True)
 
 
-def _tensorwise(common: Common, products: Floats, names: Sequence[str]) -> Merge | None:
+def _tensorwise(common: Common, products: Floats, names: Sequence[str], rounding: float) -> Merge | None:
     """Two weights a tensor, which need not add up to 1."""
     fits = [fit for pair in _lying_between(products) if (fit := _fit_tensors(common, pair)) is not None]
     if not fits:
@@ -226,7 +241,13 @@ def _tensorwise(common: Common, products: Floats, names: Sequence[str]) -> Merge
     residual, (i, j), share = min(fits)
     weights = {names[i]: 1 - share, names[j]: share}
     how = f"{_sum(weights)} on average, with weights that differ from tensor to tensor,"
-    return Merge(weights, residual, len(common.child), _explained(how, residual, len(common.child)))
+    exact = residual * _nearest(common, (i, j)) <= rounding
+    return Merge(weights, residual, len(common.child), _explained(how, residual, len(common.child)), exact)
+
+
+def _nearest(common: Common, chosen: Sequence[int]) -> float:
+    """Squared distance of the child to the nearest of its parents."""
+    return min(float(((common.child - common.sources[i]) ** 2).sum()) for i in chosen)
 
 
 def _lying_between(products: Floats) -> Iterator[tuple[int, int]]:
