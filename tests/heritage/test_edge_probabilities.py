@@ -10,7 +10,7 @@ from heritage_samples import law
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlflow_mother.heritage.topology import best_forest, edge_probabilities
+from mlflow_mother.heritage.topology import best_forest, edge_probabilities, log_total
 
 
 @st.composite
@@ -110,3 +110,14 @@ def test_the_best_forest_has_the_largest_product_of_probabilities(given_weights)
         return float(np.log(np.maximum(factors, 1e-300)).sum())
 
     assert log_product(best_forest(edges, alone)) >= max(map(log_product, forests(len(alone)))) - 1e-9
+
+
+@law
+@given(log_weights(most=4))
+def test_the_total_is_the_sum_of_all_forests_weights(given_weights):
+    weights, roots = given_weights
+    logs = [
+        sum(roots[child] if parent is None else weights[parent, child] for child, parent in enumerate(parents))
+        for parents in forests(len(roots))
+    ]
+    assert log_total(weights, roots) == pytest.approx(np.logaddexp.reduce(logs), abs=1e-6)
