@@ -36,10 +36,9 @@ from mlflow_mother.heritage.topology import edge_probabilities, log_total
 Floats = npt.NDArray[np.float64]
 
 SHARES = (0.0, 0.2, 0.4, 0.6)
-DRAWS = 3
-COMPLETE_WEIGHT = 2.0
-"""How much a complete tree counts against a tree with networks withheld, at each share."""
+"""Shares of the networks that are withheld; each counts alike."""
 
+DRAWS = 3
 PRIOR = 0.1
 """Precision of a normal prior on each coefficient, around 0."""
 
@@ -75,7 +74,7 @@ def examples(folder: Path, seed: int = 0) -> list[Example]:
         example
         for share in SHARES
         for draw in range(DRAWS if share else 1)
-        for example in _of(tree.case(share, seed + 1000, draw), COMPLETE_WEIGHT if share == 0 else 1 / DRAWS)
+        for example in _of(tree.case(share, seed + 1000, draw), 1 / DRAWS if share else 1.0)
     ]
 
 
