@@ -36,9 +36,10 @@ from mlflow_mother.heritage.topology import edge_probabilities, log_total
 Floats = npt.NDArray[np.float64]
 
 SHARES = (0.0, 0.2, 0.4, 0.6)
-"""Shares of the networks that are withheld; each counts alike."""
-
 DRAWS = 3
+COMPLETE_WEIGHT = 2.0
+"""How much complete trees count against those with one share of their networks withheld."""
+
 PRIOR = 0.1
 """Precision of a normal prior on each coefficient, around 0."""
 
@@ -55,14 +56,14 @@ class Example:
     Attributes:
         architecture: Of the family.
         evidence: On every candidate edge, shape ``(n, n, len(EVIDENCE))``.
-        possible: Which edges are, shape ``(n, n)``.
+        offset: Log-weight of every edge from outside, ``-inf`` of impossible ones, shape ``(n, n)``.
         parents: Position of each one's true parent, -1 for none, shape ``(n,)``.
         weight: Of this example in the likelihood.
     """
 
     architecture: str
     evidence: Floats
-    possible: npt.NDArray[np.bool_]
+    offset: Floats
     parents: npt.NDArray[np.int64]
     weight: float
 
@@ -74,7 +75,7 @@ def examples(folder: Path, seed: int = 0) -> list[Example]:
         example
         for share in SHARES
         for draw in range(DRAWS if share else 1)
-        for example in _of(tree.case(share, seed + 1000, draw), 1 / DRAWS if share else 1.0)
+        for example in _of(tree.case(share, seed + 1000, draw), 1 / DRAWS if share else COMPLETE_WEIGHT)
     ]
 
 
@@ -89,7 +90,7 @@ def _of(case: Case, weight: float) -> list[Example]:
         above = [next(iter(case.parents[name]), None) for name in names]
         parents = np.array([names.index(parent) if parent in names else -1 for parent in above])
         chosen = np.ix_(family.originals, family.originals)
-        found.append(Example(case.architecture, family.evidence, family.compared[chosen], parents, weight))
+        found.append(Example(case.architecture, family.evidence, family.log_related[chosen], parents, weight))
     return found
 
 
@@ -105,10 +106,10 @@ def _loss(coefficients: Floats, data: Sequence[Example]) -> tuple[float, Floats]
     total, gradient = 0.5 * PRIOR * float(coefficients @ coefficients), PRIOR * coefficients
     for example in data:
         count = len(example.parents)
-        weights = np.where(example.possible, example.evidence @ coefficients[:-1], -np.inf)
+        weights = example.offset + example.evidence @ coefficients[:-1]
         roots = np.full(count, coefficients[-1])
         edges, alone = edge_probabilities(weights, roots)
-        child = np.flatnonzero((example.parents >= 0) & example.possible[example.parents, np.arange(count)])
+        child = np.flatnonzero((example.parents >= 0) & np.isfinite(weights[example.parents, np.arange(count)]))
         parent = example.parents[child]
         root = np.flatnonzero(example.parents < 0)
         told = weights[parent, child].sum() + coefficients[-1] * len(root)

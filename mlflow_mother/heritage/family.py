@@ -109,9 +109,10 @@ class Family:
         return self._of_pairs(lambda pair: pair.related, alone=0.0)
 
     @cached_property
-    def compared(self) -> npt.NDArray[np.bool_]:
-        """Which pairs are related enough to be parent and child, shape ``(n, n)``."""
-        return np.asarray(np.isfinite(self.distance))
+    def log_related(self) -> Floats:
+        """Logarithm of the probability that each pair is related, ``-inf`` where none was compared."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.where(np.isfinite(self.distance), np.log(self.related), -np.inf))
 
     @cached_property
     def originals(self) -> list[int]:
@@ -124,7 +125,8 @@ class Family:
         if len(self.originals) < 2:
             return np.zeros((len(self.originals), len(self.originals), len(EVIDENCE)))
         chosen = np.ix_(self.originals, self.originals)
-        plain = np.where(self.compared, self.distance, _UNRELATED_DISTANCE)[chosen] * (1 - np.eye(len(self.originals)))
+        plain = np.where(np.isfinite(self.distance), self.distance, _UNRELATED_DISTANCE)[chosen]
+        np.fill_diagonal(plain, 0.0)
         whitened = whitened_distances([self.models[self.members[i]] for i in self.originals])
         return evidence(
             ancestor=self.posterior[chosen][..., 0],
@@ -132,7 +134,6 @@ class Family:
             distance=self.distance[chosen],
             whitened=plain if whitened is None else whitened,
             identical=self._of_pairs(lambda pair: pair.identical / max(pair.tensors, 1), alone=0.0)[chosen],
-            cosine=self._of_pairs(lambda pair: pair.cosine, alone=0.0)[chosen],
         )
 
     @cached_property
@@ -216,10 +217,8 @@ def _weights(family: Family) -> tuple[Floats, Floats]:
     count = len(family.members)
     weights = np.full((count, count), -np.inf)
     roots = np.full(count, family.parentage.alone)
-    originals = family.originals
-    weights[np.ix_(originals, originals)] = np.where(
-        family.compared[np.ix_(originals, originals)], log_weights(family.evidence, family.parentage), -np.inf
-    )
+    originals = np.ix_(family.originals, family.originals)
+    weights[originals] = family.log_related[originals] + log_weights(family.evidence, family.parentage)
     fixed = dict(family.proven)
     for child, merge in family.merged.items():
         fixed[child] = family.members.index(max(merge.weights, key=lambda name: merge.weights[name]))

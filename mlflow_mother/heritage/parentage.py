@@ -34,6 +34,10 @@ SAME_WAY = 0.8
 """Cosine from which on two models lie the same way: what training has in common moves siblings together, and the one
 says nothing of the other's parent."""
 
+FEW = 2.0
+"""Relatives that are added in thought, to which nothing lies off the way: few real ones, which also estimate the metric,
+say less than many."""
+
 _LEAST_LOG = -6.0
 _FARTHEST = 6.0
 
@@ -49,7 +53,6 @@ class Parentage(Record):
         between: Of minus how clearly a third model lies between the two.
         pendant: Of minus how far the candidate lies off the way from the others to the child.
         untouched: Of minus the share of the untouched tensors that a better candidate has and this one lacks.
-        cosine: Of the median cosine over matrices.
         alone: Log-weight of having no parent among the models.
     """
 
@@ -60,7 +63,6 @@ class Parentage(Record):
     between: float
     pendant: float
     untouched: float
-    cosine: float
     alone: float
 
 
@@ -80,9 +82,7 @@ def log_weights(evidence: Floats, parentage: Parentage) -> Floats:
     return np.asarray(evidence @ np.array([getattr(parentage, name) for name in EVIDENCE]))
 
 
-def evidence(
-    ancestor: Floats, projection: Floats, distance: Floats, whitened: Floats, identical: Floats, cosine: Floats
-) -> Floats:
+def evidence(ancestor: Floats, projection: Floats, distance: Floats, whitened: Floats, identical: Floats) -> Floats:
     """All evidence on all ordered pairs of some relatives; ``[i, j]`` is about *i* as the parent of *j*.
 
     Args:
@@ -91,7 +91,6 @@ def evidence(
         distance: Relative squared distances in the plain metric.
         whitened: Squared distances in the family's metric.
         identical: Share of identical tensors.
-        cosine: Median cosines over matrices.
 
     Returns:
         Shape ``(n, n, len(EVIDENCE))``; 0 on the diagonal.
@@ -106,7 +105,6 @@ def evidence(
             -between,
             -pendant,
             -_fewer(identical, older),
-            np.clip(cosine, 0.0, 1.0),
         ],
         axis=-1,
     )
@@ -159,7 +157,7 @@ def _triangles(squared: Floats) -> tuple[Floats, Floats]:
         off = np.where(at_i < SAME_WAY, np.maximum(np.minimum(at_i, at_j), 0.0), 0.0)
         third = (k != i) & (k != j)
         between[i] = np.where(third, lies, 0.0).max(axis=1)
-        pendant[i] = np.where(third, off, 0.0).sum(axis=1) / (count - 2)
+        pendant[i] = np.where(third, off, 0.0).sum(axis=1) / (count - 2 + FEW)
     return between, pendant
 
 

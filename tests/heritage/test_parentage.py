@@ -20,7 +20,7 @@ def squared(points: np.ndarray) -> np.ndarray:
 def of_distances(distance: np.ndarray) -> np.ndarray:
     flat = np.full(distance.shape, 0.5)
     plain = distance + np.diag([np.inf] * len(distance))
-    return evidence(flat, flat, plain, distance, np.zeros(distance.shape), np.ones(distance.shape))
+    return evidence(flat, flat, plain, distance, np.zeros(distance.shape))
 
 
 AXES = np.eye(6)
@@ -39,7 +39,7 @@ def test_a_parent_lies_on_the_way_and_a_sibling_does_not():
     root, child, sibling, far = np.zeros(6), AXES[0], AXES[1], AXES[2]
     found = of_distances(squared(np.stack([root, child, sibling, far])))
     assert -found[0, 1, PENDANT] == pytest.approx(0.0, abs=1e-9)
-    assert -found[2, 1, PENDANT] > 0.2
+    assert -found[2, 1, PENDANT] > 0.1
 
 
 def test_children_that_drift_together_do_not_speak_against_their_parent():
@@ -47,7 +47,7 @@ def test_children_that_drift_together_do_not_speak_against_their_parent():
     points = np.stack([np.zeros(6), *(drift + AXES[i] for i in range(4))])
     found = of_distances(squared(points))
     assert np.all(-found[0, 1:, PENDANT] == 0)
-    assert np.all(-found[1, 2:, PENDANT] > 0.2)
+    assert np.all(-found[1, 2:, PENDANT] > 0.1)
 
 
 def test_two_models_have_no_triangles():
@@ -60,10 +60,10 @@ def test_two_models_have_no_triangles():
 def test_the_order_of_the_models_changes_nothing(seed, order):
     rng = np.random.default_rng(seed)
     chosen = np.ix_(order, order)
-    ancestor, projection, cosine, identical = rng.random((4, 5, 5))
+    ancestor, projection, identical = rng.random((3, 5, 5))
     distance = squared(rng.normal(size=(5, 8)))
     plain = distance + np.diag([np.inf] * 5)
-    given_ = [ancestor, projection, plain, distance, identical, cosine]
+    given_ = [ancestor, projection, plain, distance, identical]
     np.testing.assert_allclose(evidence(*(x[chosen] for x in given_)), evidence(*given_)[chosen], atol=1e-12)
 
 
@@ -77,9 +77,7 @@ def test_own_children_say_nothing_of_a_model_s_parent():
     ancestor = np.array([[0.0, 0.9, 0.9], [0.05, 0.0, 0.9], [0.05, 0.05, 0.0]])
     distance = np.array([[np.inf, 1.0, 1.0], [1.0, np.inf, 0.01], [1.0, 0.01, np.inf]])
     identical = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.8], [0.0, 0.8, 0.0]])
-    found = evidence(
-        ancestor, np.full((3, 3), 0.5), distance, np.where(np.isinf(distance), 0, distance), identical, ancestor
-    )
+    found = evidence(ancestor, np.full((3, 3), 0.5), distance, np.where(np.isinf(distance), 0, distance), identical)
     assert found[0, 1, EVIDENCE.index("distance")] == found[0, 1, EVIDENCE.index("untouched")] == 0
     assert found[0, 2, EVIDENCE.index("distance")] < -4
     assert found[0, 2, EVIDENCE.index("untouched")] == -1
