@@ -35,8 +35,8 @@ SAME_WAY = 0.8
 says nothing of the other's parent."""
 
 FEW = 2.0
-"""Relatives that are added in thought, to which nothing lies off the way: few real ones, which also estimate the metric,
-say less than many."""
+"""Relatives that are added in thought, from which nothing lies off the way: few real ones, which also estimate the
+metric, say less than many."""
 
 _LEAST_LOG = -6.0
 _FARTHEST = 6.0
