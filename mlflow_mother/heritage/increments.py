@@ -100,7 +100,8 @@ def _whitened(values: Floats) -> Floats | None:
         variance = (values * moved).sum(axis=0)
         values = values / np.sqrt(np.maximum(variance, 0.0) + VECTOR_RIDGE * variance.mean())
     distance = np.where(same, 0.0, _squared_distances(values))
-    return np.asarray(distance / np.median(distance[~same]))
+    median = float(np.median(distance[~same]))
+    return distance / median if median > 0 else None
 
 
 def _squared_distances(values: Floats) -> Floats:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import networkx as nx
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
@@ -96,7 +97,18 @@ def find_merges(
             simpler = find_merge(child, [name for name in among[child] if name not in found], models)
             if simpler is not None and len(simpler.weights) <= len(merge.weights):
                 found[child] = simpler
-    return found
+    mutual = _mutual(found, derived)
+    return {child: merge for child, merge in found.items() if child not in mutual}
+
+
+def _mutual(found: Mapping[str, Merge], derived: Mapping[str, str]) -> set[str]:
+    """Models that are mixtures of each other: two layer swaps give both of their parents back.
+
+    Which of them came first, the values do not tell.
+    """
+    graph: nx.DiGraph[str] = nx.DiGraph((parent, child) for child, parent in derived.items())
+    graph.add_edges_from((parent, child) for child, merge in found.items() for parent in merge.weights)
+    return {model for circle in nx.strongly_connected_components(graph) if len(circle) > 1 for model in circle}
 
 
 def _candidates(

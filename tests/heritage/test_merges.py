@@ -189,3 +189,19 @@ def test_a_merge_of_a_merge_keeps_it_as_a_parent_when_that_takes_fewer():
         "first": {"source 0", "source 1"},
         "merge": {"first", "source 2"},
     }
+
+
+def test_models_that_are_mixtures_of_each_other_are_no_merges():
+    """Two layer swaps give both of their parents back: no circle is claimed."""
+    root = base()
+    one, other = finetuned(root, 1), finetuned(root, 2)
+    first = set(list(root)[: len(root) // 2])
+    swaps = [{n: (a if n in first else b)[n] for n in root} for a, b in ((one, other), (other, one))]
+    found = recovered({"root": root, "one": one, "other": other, "swap": swaps[0], "back": swaps[1]})
+    assert not [edge for edge in found.edges if edge.relation is Relation.MERGE]
+    above = {edge.child: edge.parent for edge in found.edges if edge.direction == "decided"}
+    for start in above:
+        seen = {start}
+        while (start := above.get(start)) is not None:
+            assert start not in seen
+            seen.add(start)
