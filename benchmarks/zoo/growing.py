@@ -101,9 +101,14 @@ def _shares(node: Node) -> dict[str, float | None]:
     return dict.fromkeys(node.parents, 1.0 if len(node.parents) == 1 else None)
 
 
+def seed_of(plan: Plan, node: Node) -> int:
+    """What a network's training follows from, besides its parents, its change and its task."""
+    return plan.seed * 1009 + zlib.crc32(node.name.encode()) % 1009
+
+
 def _make(plan: Plan, node: Node, folder: Path) -> None:
     architecture = ARCHITECTURES[plan.architecture]
-    seed = plan.seed * 1009 + zlib.crc32(node.name.encode()) % 1009
+    seed = seed_of(plan, node)
     parents = [load_file(folder / f"{name}.safetensors") for name in (node.parents or ((node.of,) if node.of else ()))]
     kind, how = node.change.kind, dict(node.change.how)
     if kind == "adapter":

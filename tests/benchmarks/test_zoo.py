@@ -89,6 +89,12 @@ def test_there_are_enough_trees_and_every_change_occurs_in_several() -> None:
             known.add(node.name)
 
 
+def test_no_two_networks_of_a_tree_are_trained_alike_from_one_seed() -> None:
+    for plan in zoo():
+        made = Counter((growing.seed_of(plan, node), repr(node.change), node.parents) for node in plan.nodes)
+        assert max(made.values()) == 1, plan.name
+
+
 @pytest.mark.parametrize("name", ["vit", "cnn", "gpt", "bert", "mlp"])
 def test_hidden_units_change_places_and_the_function_stays(name: str) -> None:
     architecture = ARCHITECTURES[name]
