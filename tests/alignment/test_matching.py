@@ -51,7 +51,8 @@ def test_factors_of_rows_and_columns_do_not_disturb_the_match(seed: int, shape: 
     moved = found.sides[1].apply(found.sides[0].apply(b, 0), 1)
     scales = fit_scales(a, moved)
     assert scales is not None
-    np.testing.assert_allclose(scales.apply(moved), a, rtol=1e-4, atol=1e-6)
+    # The factors come from as many equations as the smaller side has entries, in single precision.
+    np.testing.assert_allclose(scales.apply(moved), a, rtol=1e-3, atol=1e-5)
 
 
 @settings(max_examples=25, deadline=None)
