@@ -46,7 +46,7 @@ class Parentage(Record):
     """Coefficients of a candidate edge's evidence; a sum of 0 is as good as having no parent, before ``alone``.
 
     Attributes:
-        version: Of this set of numbers; part of the engine's.
+        version: Of this set of numbers, for people; a change of them needs a new engine version, too.
         ancestor: Of the logarithm of the pair's probability that the parent is an ancestor of the child.
         projection: Of 1/2 minus the plain projection statistic's median over matrices, within -1 to 1.
         distance: Of minus the logarithm of the distance relative to the child's nearest older relative's.
