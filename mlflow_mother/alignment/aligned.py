@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlflow_mother.alignment.deep import Alignment
-from mlflow_mother.alignment.maps import Map
-from mlflow_mother.alignment.pieces import FUSED
 from mlflow_mother.alignment.source import Floats, encoded
 from mlflow_mother.errors import CorruptFileError
 from mlflow_mother.weights import NamedTensor
@@ -32,8 +30,8 @@ class _Bytes:
 def aligned_tensors(alignment: Alignment) -> Iterator[NamedTensor]:
     """The second model's tensors, moved to where the first one has their counterparts, under the first one's names.
 
-    Orders and signs are undone, to the bit. Tensors without a counterpart come as they are. A vector goes with the
-    hidden space of its length that brings it closest to the first model's.
+    Orders and signs are undone, to the bit but for what :meth:`.Source.array` gives as 0. Tensors without a
+    counterpart, or too large to be compared, come as they are.
 
     Args:
         alignment: Two models between which only units were moved (:attr:`.DeepComparison.only_moved`).
@@ -49,8 +47,9 @@ def aligned_tensors(alignment: Alignment) -> Iterator[NamedTensor]:
         moved: Floats | None = None
         if name is not None and name in places:
             moved = _matrix(alignment, places[name])
-        elif name is not None and spec.shape:
-            moved = _vector(alignment, alignment.first.array(name), second.array(other))
+        elif name is not None and name in alignment.bench.vectors:
+            moved = alignment.bench.vector(name)[1]
+            moved = None if np.array_equal(moved, second.array(other).ravel()) else moved
         if moved is None:
             stored = second.tensor(other)
             yield NamedTensor(label, stored.dtype, stored.shape, stored.source)
@@ -66,18 +65,3 @@ def _matrix(alignment: Alignment, indices: Sequence[int]) -> Floats | None:
     parts = [bench.pair(index)[1] for index in indices]
     cut = bench.pieces[indices[0]].part
     return parts[0] if cut is None else np.concatenate(parts, axis=cut[0])
-
-
-def _vector(alignment: Alignment, a: Floats, b: Floats) -> Floats | None:
-    """A vector moved as its space was; None when it is closest as it stands."""
-    one, other = a.ravel(), b.ravel()
-    cut = {FUSED * piece.shape[piece.part[0]] for piece in alignment.bench.pieces if piece.part is not None}
-    count = FUSED if len(one) in cut else 1
-    parts = [_closest(alignment, x, y) for x, y in zip(np.split(one, count), np.split(other, count), strict=True)]
-    moved = np.concatenate(parts)
-    return None if np.array_equal(moved, other) else moved
-
-
-def _closest(alignment: Alignment, a: Floats, b: Floats) -> Floats:
-    maps: dict[int, Map] = {id(known): known for known in alignment.bench.maps.values() if known.units == len(b)}
-    return min([b, *(m.apply(b, 0) for m in maps.values())], key=lambda values: float(np.linalg.norm(a - values)))

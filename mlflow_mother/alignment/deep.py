@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 
 from mlflow_mother.alignment.matching import SIDE, balanced
-from mlflow_mother.alignment.pieces import ELEMENTS, SETTLED, Bench, cosine
+from mlflow_mother.alignment.pieces import ELEMENTS, SETTLED, Bench, cosine, relative_distance
 from mlflow_mother.alignment.scales import Scales, confirmed, fit_scales
 from mlflow_mother.alignment.source import FLOATING, Floats, Source, elements
 from mlflow_mother.alignment.spaces import Space, find_spaces
 from mlflow_mother.alignment.spectra import LEAST_SIDE, ROUNDING, pair_up, spectral_distance, spectrum
-from mlflow_mother.types import Evidence, Record
+from mlflow_mother.types import Evidence, Record, TensorSpec
 
 RESIDUAL = 2e-5
 """Largest relative distance that rounding in float32 explains, once rotations are undone; float16 leaves ten times as
@@ -53,10 +53,14 @@ class DeepComparison(Record):
     """What the weights of two models say once permutations, flips, scales and rotations are undone.
 
     Attributes:
-        verdict: ``copy``: the same weights up to rounding, differently arranged. ``related``: hidden units were
-            rearranged, and the rest fits. ``nothing-hidden``: no rearrangement was found, so what an ordinary
-            comparison says stands.
+        verdict: ``copy``: every tensor of the one is a tensor of the other up to rounding, differently arranged; of
+            vectors that is not asked where factors are. ``related``: hidden units were rearranged, and the rest fits.
+            ``nothing-hidden``: no rearrangement was found, so what an ordinary comparison says stands.
         matrices: Matrices with a counterpart.
+        vectors: Vectors with a counterpart.
+        equal_vectors: Of them, those that are equal to rounding once moved with their hidden space; factors of vectors
+            are not fitted.
+        unpaired: Tensors of both models without a counterpart of their shape in the other one.
         skipped: Tensors too large to be compared, or with sides too long to be matched, by their names in the first.
         spectra: Matrices whose singular values were compared.
         equal_spectra: Of them, those whose singular values agree to rounding.
@@ -71,6 +75,9 @@ class DeepComparison(Record):
 
     verdict: Verdict
     matrices: int
+    vectors: int
+    equal_vectors: int
+    unpaired: int
     skipped: tuple[str, ...]
     spectra: int
     equal_spectra: int
@@ -120,6 +127,10 @@ class DeepComparison(Record):
                 f"median distance {self.spectral_distance:.2g} (trained apart: 0.01 to 0.2)"
             )
             found.append(Evidence(kind="spectrum", text=text, value=self.spectral_distance))
+        if self.unpaired or self.equal_vectors < self.vectors:
+            text = f"{self.equal_vectors} of {self.vectors} vectors agree to rounding; "
+            text += f"{self.unpaired} tensors have no counterpart of their shape"
+            found.append(Evidence(kind="rest", text=text))
         if self.renamed:
             found.append(Evidence(kind="names", text="names differ: tensors were paired by their singular values"))
         if self.skipped:
@@ -163,20 +174,27 @@ class Alignment:
                 b = scales.apply(b)
             before.append(plain)
             after.append(fitted)
-            size = float(np.linalg.norm(a))
-            residuals.append(float(np.linalg.norm(a - b)) / size if size else 0.0)
+            residuals.append(relative_distance(a, b))
             self._step()
         both = [(one, spectra[1].get(self.pairs.get(name, ""))) for name, one in spectra[0].items() if len(one)]
         distances = [spectral_distance(a, b) for a, b in both if b is not None and len(b) == len(a)]
         equal = sum(distance <= ROUNDING for distance in distances)
-        rescaled = len(confirmed(self.scales, [*self._quotients()]))
+        rescaled = len(confirmed(self.scales, self._quotients()))
+        apart = [relative_distance(*self.bench.vector(name)) for name in self.bench.vectors]
+        unpaired = sum(_floating(source) - len(self.pairs) for source in (self.first, self.second))
+        whole = not unpaired and not self.bench.skipped
         moved = bool(self.spaces or rescaled)
-        same = moved and max(residuals) <= RESIDUAL
+        # The factors of vectors are not known.
+        same = moved and max([*residuals, *(apart if not rescaled else ())]) <= RESIDUAL
         # What leaves no trace but the singular values, and was not found, moves all matrices.
-        alike = bool(distances) and equal == len(distances) and max(before) < SETTLED
+        left = {piece.name for piece, far in zip(self.bench.pieces, residuals, strict=True) if far > RESIDUAL}
+        alike = bool(left) and max(before) < SETTLED and equal == len(distances) and all(map(self._same_spectra, left))
         return DeepComparison(
-            verdict="copy" if same or alike else "related" if moved else "nothing-hidden",
+            verdict="copy" if whole and (same or alike) else "related" if moved else "nothing-hidden",
             matrices=len(after),
+            vectors=len(apart),
+            equal_vectors=sum(distance <= RESIDUAL for distance in apart),
+            unpaired=unpaired,
             skipped=(*self.bench.skipped, *self._long_sides()),
             spectra=len(distances),
             equal_spectra=equal,
@@ -199,18 +217,18 @@ class Alignment:
                 for moved in (b, *(known.apply(b, 0) for known in maps if known.units == len(b))):
                     yield np.divide(a, moved, out=np.zeros(shape), where=moved != 0)
 
+    def _same_spectra(self, name: str) -> bool:
+        """Whether a matrix may be rearranged in a way that was not found."""
+        if not _has_spectrum(self.first.specs[name]):
+            return False
+        one, other = spectrum(self.first.array(name)), spectrum(self.second.array(self.pairs[name]))
+        return len(one) == len(other) > 0 and spectral_distance(one, other) <= ROUNDING
+
     def _spectra(self, source: Source, *, every: bool) -> dict[str, Floats]:
-        names = [
-            name
-            for name, spec in source.specs.items()
-            if spec.dtype in FLOATING
-            and elements(spec) <= ELEMENTS
-            and len(spec.shape) >= 2
-            and LEAST_SIDE <= min(spec.shape[0], elements(spec) // max(1, spec.shape[0])) <= SIDE
-        ]
-        chosen = names if every else names[:: max(1, -(-len(names) // SPECTRA))]
+        names = [name for name, spec in source.specs.items() if _has_spectrum(spec)]
+        chosen = set(names if every else sorted(names)[:: max(1, -(-len(names) // SPECTRA))])
         found = {}
-        for name in chosen:
+        for name in filter(chosen.__contains__, names):
             found[name] = spectrum(source.array(name))
             self._step()
         return found
@@ -227,6 +245,18 @@ class Alignment:
         self._done += 1
         if self._report is not None:
             self._report(min(self._done, self._steps - 1), self._steps)
+
+
+def _has_spectrum(spec: TensorSpec) -> bool:
+    """Whether a tensor has sides that are long enough for a spectrum to tell, and short enough to take it."""
+    if spec.dtype not in FLOATING or len(spec.shape) < 2 or elements(spec) > ELEMENTS:
+        return False
+    return LEAST_SIDE <= min(spec.shape[0], elements(spec) // max(1, spec.shape[0])) <= SIDE
+
+
+def _floating(source: Source) -> int:
+    """How many tensors are compared if they have a counterpart."""
+    return sum(spec.dtype in FLOATING for spec in source.specs.values())
 
 
 def _sentence(space: HiddenSpace) -> str:

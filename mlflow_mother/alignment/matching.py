@@ -53,6 +53,11 @@ def cube(values: Floats) -> Floats:
     return values.reshape(values.shape[0], values.shape[1], -1)
 
 
+def unfolded(values: Floats, axis: int) -> Floats:
+    """A tensor unfolded along an axis, ``(units, rest)``: a row for each unit."""
+    return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+
+
 def balanced(values: Floats) -> Floats:
     """Rows and columns scaled to mean square 1, ``(rows, columns, rest)``; those of zeros stay."""
     scaled = values.astype(np.float32)
@@ -86,7 +91,7 @@ def match(a: Floats, b: Floats) -> Match:
 
 def correlation(a: Floats, b: Floats, axis: int) -> Floats:
     """Inner products of every unit of ``a`` with every unit of ``b`` along an axis, ``(n, n)``."""
-    products: Floats = _units(a, axis) @ _units(b, axis).T
+    products: Floats = unfolded(a, axis) @ unfolded(b, axis).T
     return products
 
 
@@ -126,12 +131,8 @@ def _alternated(one: Floats, other: Floats, axis: int, begin: Units) -> Match:
     return Match(gained, (sides[0], sides[1]))
 
 
-def _units(values: Floats, axis: int) -> Floats:
-    return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
-
-
 def _by_signature(one: Floats, other: Floats, axis: int) -> Order:
-    a, b = (_units(np.sort(np.abs(values), axis=1 - axis), axis) for values in (one, other))
+    a, b = (unfolded(np.sort(np.abs(values), axis=1 - axis), axis) for values in (one, other))
     distance = np.square(a).sum(1)[:, None] + np.square(b).sum(1) - 2 * (a @ b.T)
     order: Order = linear_sum_assignment(distance)[1]
     return order

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mlflow_mother.alignment.maps import Map
-from mlflow_mother.alignment.matching import cube
-from mlflow_mother.alignment.source import FLOATING, Floats, Source, elements
+from mlflow_mother.alignment.matching import cube, unfolded
+from mlflow_mother.alignment.source import Floats, Source, elements
 
 ELEMENTS = 1 << 28
 """Largest tensor that is compared: 1 GiB in float32."""
 
 SETTLED = 0.5
 """Cosine at which a matrix counts as found in its place."""
+
+ALIKE = 0.3
+"""Cosine from which on two tensors of one model count as one witness. Tensors that have nothing to do with each other
+have a few times ``1 / sqrt(elements)``; what one says of a stranger's hidden space, another repeats from 0.75 on."""
 
 FUSED = 3
 """Queries, keys and values are often one matrix of three times the width."""
@@ -65,7 +70,13 @@ class Bench:
     Args:
         first: One model.
         second: The other.
-        pairs: Names that belong together.
+        pairs: Names that belong together, of tensors of floating point of one shape.
+
+    Attributes:
+        maps: What is known of the pieces' sides.
+        skipped: Tensors too large to be compared, by their names in the first model.
+        pieces: Matrices, or thirds of them.
+        vectors: Names that belong together, of tensors with one side or none.
     """
 
     def __init__(self, first: Source, second: Source, pairs: Mapping[str, str]) -> None:
@@ -73,15 +84,16 @@ class Bench:
         self.maps: dict[Side, Map] = {}
         self.skipped: list[str] = []
         self.pieces: list[Piece] = []
+        self.vectors: dict[str, str] = {}
         for name, other in pairs.items():
             spec = first.specs[name]
             shape = squeezed_shape(spec.shape)
-            if len(shape) < 2 or spec.dtype not in FLOATING or second.specs[other].dtype not in FLOATING:
-                continue
             if elements(spec) > ELEMENTS:
                 self.skipped.append(name)
+            elif len(shape) < 2:
+                self.vectors[name] = other
             elif elements(spec):
-                self.pieces.append(Piece(name, other, (shape[0], shape[1], int(np.prod(shape[2:])))))
+                self.pieces.append(Piece(name, other, (shape[0], shape[1], math.prod(shape[2:]))))
 
     def pair(self, index: int, *, mapped: bool = True) -> tuple[Floats, Floats]:
         """Both models' values of a piece; the second one's in the first one's coordinates unless told otherwise."""
@@ -92,13 +104,38 @@ class Bench:
                 b = known.apply(b, axis)
         return a, b
 
+    def vector(self, name: str) -> tuple[Floats, Floats]:
+        """Both models' values of a vector; the second one's as close as the hidden spaces of its length bring it.
+
+        A vector of the length of fused queries, keys and values may be cut as their matrices are.
+        """
+        a, b = self._first.array(name).ravel(), self._second.array(self.vectors[name]).ravel()
+        found = [self._closest(a, b)]
+        if any(p.part is not None and len(a) == FUSED * p.shape[p.part[0]] for p in self.pieces):
+            thirds = zip(np.split(a, FUSED), np.split(b, FUSED), strict=True)
+            found.append(np.concatenate([self._closest(one, other) for one, other in thirds]))
+        return a, _nearest(a, found)
+
+    def _closest(self, a: Floats, b: Floats) -> Floats:
+        maps = {id(known): known for known in self.maps.values() if known.units == len(b)}
+        return _nearest(a, [b, *(known.apply(b, 0) for known in maps.values())])
+
     def open(self) -> list[int]:
         """Pieces that are not in place yet, with a side whose map is not known."""
         return [
             index
             for index in range(len(self.pieces))
-            if {(index, 0), (index, 1)} - set(self.maps) and cosine(*self.pair(index)) < SETTLED
+            if not ((index, 0) in self.maps and (index, 1) in self.maps) and cosine(*self.pair(index)) < SETTLED
         ]
+
+    def one_witness(self, one: Side, other: Side) -> bool:
+        """Whether two sides are of tensors that are much the same in both models.
+
+        Tied weights that are stored twice, moving averages, momentum and target networks: what one of the two says of a
+        hidden space, right or wrong, the other one says as well.
+        """
+        sides = [[unfolded(values, axis) for values in self.pair(index, mapped=False)] for index, axis in (one, other)]
+        return all(a.shape == b.shape and abs(cosine(a, b)) >= ALIKE for a, b in zip(*sides, strict=True))
 
     def split(self) -> bool:
         """Cuts what is not in place and may be fused; says whether there was any."""
@@ -117,9 +154,19 @@ class Bench:
         return len(self.pieces) > len(old)
 
 
+def _nearest(a: Floats, several: Sequence[Floats]) -> Floats:
+    return min(several, key=lambda values: float(np.linalg.norm(a - values)))
+
+
 def _axis_of(thirds: Sequence[Piece]) -> int:
     part = thirds[0].part
     return -1 if part is None else part[0]
+
+
+def relative_distance(a: Floats, b: Floats) -> float:
+    """Distance of two tensors by the norm of the longer one; 0 where both are zero."""
+    size = max(float(np.linalg.norm(a)), float(np.linalg.norm(b)))
+    return float(np.linalg.norm(a - b)) / size if size > 0 else 0.0
 
 
 def cosine(a: Floats, b: Floats) -> float:

@@ -6,27 +6,28 @@ what was put into one was taken out of the other, or was taken out of both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
+from mlflow_mother.alignment.pieces import FUSED
 from mlflow_mother.alignment.source import Floats
 
 EXPLAINED = 0.5
-"""Least share of the squared distance that factors must explain. By chance they explain about
-``1 / rows + 1 / columns`` of it: a fine-tune is no rescaling."""
+"""Least share of the squared distance that factors must explain. By chance they explain about the share of their number
+in that of the entries, ``1 / rows + 1 / columns`` for a matrix: a fine-tune is no rescaling. Where that is more than
+half of this, as in matrices of three columns, nothing is fitted."""
 
 LEAST_UNITS = 16
 LEAST_SPREAD = 0.02
 """Least standard deviation of the factors' logarithms."""
 
 LEAST_CORRELATION = 0.9
-"""Least correlation, of either sign, of the logarithms that two tensors say. Of 16 unrelated numbers it happens once in
-a million times."""
+"""Least correlation, of either sign, of the logarithms that two tensors say. Of 16 unrelated numbers it happens twice
+in a million times."""
 
-_FUSED = 3
 _STEPS = 10
 _ROUNDING = 1e-10
 
@@ -56,6 +57,8 @@ def fit_scales(a: Floats, b: Floats) -> Scales | None:
         a: ``(rows, columns, rest)``.
         b: In the same coordinates.
     """
+    if sum(a.shape[:2]) > EXPLAINED / 2 * a.size:  # factors would explain as much of anything
+        return None
     before, energy = float(np.sum(np.square(a - b))), float(np.sum(np.square(a)))
     if before <= _ROUNDING * energy:
         return None
@@ -74,35 +77,39 @@ def fit_scales(a: Floats, b: Floats) -> Scales | None:
     return Scales(factors[0] * middle, factors[1] / middle)
 
 
-def confirmed(scales: Mapping[int, Scales], vectors: Sequence[Floats] = ()) -> set[int]:
+def confirmed(scales: Mapping[int, Scales], vectors: Iterable[Floats] = ()) -> set[int]:
     """Matrices whose factors another one confirms, or another third of the same one, or a vector.
 
     Args:
         scales: Factors by matrix.
         vectors: Quotients of both models' vectors, such as gains; those that are not positive have no say.
     """
-    said = [(index, *part) for index, one in scales.items() for part in _parts(one)]
-    positive = [vector for vector in vectors if len(vector) >= LEAST_UNITS and (vector > 0).all()]
-    logs = [np.log(vector) for vector in positive]
-    said += [(-1 - place, (0, 0), one) for place, one in enumerate(logs) if one.std() >= LEAST_SPREAD]
+    said: defaultdict[int, list[tuple[int, int, int, Floats]]] = defaultdict(list)
+    for index, one in scales.items():
+        for axis, third, logs in _parts(one):
+            said[len(logs)].append((index, axis, third, logs))
+    positive = (vector for vector in vectors if len(vector) >= LEAST_UNITS and (vector > 0).all())
+    for place, logs in enumerate(map(np.log, positive)):
+        if logs.std() >= LEAST_SPREAD:
+            said[len(logs)].append((-1 - place, 0, 0, logs))
     found: set[int] = set()
-    for (one, place, a), (other, other_place, b) in combinations(said, 2):
-        apart = one != other or (place[0] == other_place[0] and place[1] != other_place[1])
-        if (
-            apart
-            and max(one, other) >= 0
-            and len(a) == len(b)
-            and abs(float(np.corrcoef(a, b)[0, 1])) >= LEAST_CORRELATION
-        ):
-            found |= {index for index in (one, other) if index >= 0}
+    for group in said.values():
+        places = np.array([place for *place, _ in group])
+        deviations = np.array([logs - logs.mean() for *_, logs in group])
+        deviations /= np.linalg.norm(deviations, axis=1, keepdims=True)
+        for place, deviation in zip(places, deviations, strict=True):
+            index, axis, third = place
+            apart = (places[:, 0] != index) | ((places[:, 1] == axis) & (places[:, 2] != third))
+            if index >= 0 and (apart & (np.abs(deviations @ deviation) >= LEAST_CORRELATION)).any():
+                found.add(int(index))
     return found
 
 
-def _parts(scales: Scales) -> Iterator[tuple[tuple[int, int], Floats]]:
-    """Logarithms of the factors with their axis and third; a side may be queries, keys and values in one."""
+def _parts(scales: Scales) -> Iterator[tuple[int, int, Floats]]:
+    """Axis, third and logarithms of the factors; a side may be queries, keys and values in one."""
     for axis, factors in enumerate((scales.rows, scales.columns)):
         logs = np.log(factors)
-        wholes = [logs] if len(logs) % _FUSED else [logs, *np.split(logs, _FUSED)]
+        wholes = [logs] if len(logs) % FUSED else [logs, *np.split(logs, FUSED)]
         for third, part in enumerate(wholes):
             if len(part) >= LEAST_UNITS and part.std() >= LEAST_SPREAD:
-                yield (axis, third), part
+                yield axis, third, part

@@ -19,6 +19,9 @@ Floats = npt.NDArray[np.floating]
 MEMORY_BYTES = 1 << 30
 """Decoded tensors that are remembered of one model."""
 
+LARGEST = 2.0**48
+"""Larger numbers are no weights but stand for infinity, as in masks of attention; sums of their squares overflow."""
+
 FLOATING = frozenset({"F64", "F32", "F16", "BF16"})
 """Element types that are compared; packed and 8-bit ones hold numbers that mean nothing without their scales."""
 
@@ -41,7 +44,7 @@ class Source:
         self.specs: dict[str, TensorSpec] = {tensor.name: tensor.spec for tensor in opened.tensors()}
 
     def array(self, name: str) -> Floats:
-        """A tensor's values, NaN and infinities as 0; not to be written to.
+        """A tensor's values, not to be written to; NaN, infinities and what is beyond :data:`LARGEST` as 0.
 
         Args:
             name: Its stored name.
@@ -85,7 +88,7 @@ def _decoded(tensor: NamedTensor) -> Floats:
         values = stored.astype(np.float64 if tensor.dtype == "F64" else np.float32)
     else:
         raise WeightsError(f"Tensor {tensor.name!r} holds {tensor.dtype}, no floating point.", "Leave it out.")
-    values[~np.isfinite(values)] = 0.0
+    values[~((values >= -LARGEST) & (values <= LARGEST))] = 0.0
     return values.reshape(tensor.shape)
 
 

@@ -6,8 +6,9 @@ each other, and of which axes belong together nothing is assumed: any two axes o
 *Orders* (:mod:`.matching`). Two permutations of n units that have nothing to do with each other agree at one place on
 average, however large n is; the number of such places is Poisson distributed with mean 1 (Montmort 1708). Units that
 stay where they are do not count, for axes with a meaning of their own (pixels, letters, classes) stay in place in
-unrelated networks, too. Two axes share a space when they agree on at least a quarter of their units, and the chance
-that any of all compared pairs agrees as much stays below one in a million.
+unrelated networks, too; nor do tensors that repeat each other (:meth:`.Bench.one_witness`). Two axes share a space when
+they agree on at least a quarter of their units, and the chance that any of all compared pairs agrees as much stays
+below one in a million.
 
 *Rotations.* With one side known, the other side's rotation is the orthogonal Procrustes solution (Schönemann 1966)
 :math:`M = \operatorname{polar}(X_a X_b^\top)`; it fits any square matrix well. But a rotation found from one tensor
@@ -19,14 +20,15 @@ must have undergone (queries and keys, values and outputs).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from scipy.special import gammainc
 
 from mlflow_mother.alignment.maps import Map, Turn, Units
-from mlflow_mother.alignment.matching import SIDE, Match, assigned, balanced, correlation, match
+from mlflow_mother.alignment.matching import SIDE, Match, assigned, balanced, correlation, match, unfolded
 from mlflow_mother.alignment.pieces import SETTLED, Bench, Side, cosine
 from mlflow_mother.alignment.source import Floats
 
@@ -90,9 +92,10 @@ def find_spaces(bench: Bench, progress: Callable[[], None] = lambda: None) -> li
     """
     found: list[Space] = []
     for _ in range(_ROUNDS):
+        matches = _matches(bench, progress)
         # A rotation looks a little like an order: what is clearly one comes first, what may be one last.
-        new = [*_orders(bench, CLEAR_SHARE, progress)] or [*_rotations(bench, progress)]
-        new = new or [*_orders(bench, LEAST_SHARE, progress)]
+        new = [*_orders(bench, matches, CLEAR_SHARE)] or [*_rotations(bench, progress)]
+        new = new or [*_orders(bench, matches, LEAST_SHARE)]
         found += new
         if not new and not bench.split():
             break
@@ -125,36 +128,35 @@ def by_chance(units: int) -> float:
     return float(gammainc(units, 1.0)) if units > 0 else 1.0
 
 
-def _orders(bench: Bench, least: float, progress: Callable[[], None]) -> Iterator[Space]:
-    matches: dict[int, Match] = {}
+def _matches(bench: Bench, progress: Callable[[], None]) -> dict[int, Match]:
+    """How each piece that is not in place fits best by itself."""
+    matches = {}
     for index in bench.open():
         matches[index] = match(*bench.pair(index))
         progress()
+    return matches
+
+
+def _orders(bench: Bench, matches: Mapping[int, Match], least: float) -> Iterator[Space]:
     axes: defaultdict[int, list[Side]] = defaultdict(list)
     for index in matches:
         for axis in (0, 1):
             length = bench.pieces[index].shape[axis]
             if (index, axis) not in bench.maps and LEAST_UNITS <= length <= SIDE:
                 axes[length].append((index, axis))
-    pairs = [
-        (one, other)
-        for sides in axes.values()
-        for n, one in enumerate(sides)
-        for other in sides[:n]
-        if one[0] != other[0]
-    ]
+    count = sum(len(sides) * (len(sides) - 1) // 2 for sides in axes.values())
     group: dict[Side, Side] = {}
     shares: dict[Side, float] = {}
-    for one, other in pairs:
+    for one, other in (pair for sides in axes.values() for pair in combinations(sides, 2) if pair[0][0] != pair[1][0]):
         first, second = matches[one[0]].sides[one[1]], matches[other[0]].sides[other[1]]
         units = shared_units(first, second)
         share = units / len(first.order)
-        if share >= least and by_chance(units) * len(pairs) <= CHANCE:
+        if share >= least and by_chance(units) * count <= CHANCE and not bench.one_witness(one, other):
             leader, joined = _leader(group, one), _leader(group, other)
             group[joined] = leader
             shares[leader] = max(share, shares.get(leader, 0.0), shares.get(joined, 0.0))
     members: defaultdict[Side, list[Side]] = defaultdict(list)
-    for side in sorted({side for pair in pairs for side in pair}):
+    for side in sorted(side for sides in axes.values() for side in sides):
         members[_leader(group, side)].append(side)
     found: dict[Side, Map] = {}
     for leader, sides in members.items():
@@ -171,7 +173,7 @@ def _leader(group: dict[Side, Side], side: Side) -> Side:
     return side
 
 
-def _pooled(bench: Bench, matches: dict[int, Match], sides: Sequence[Side]) -> Units:
+def _pooled(bench: Bench, matches: Mapping[int, Match], sides: Sequence[Side]) -> Units:
     """The order that fits all tensors of a space together."""
     reference = matches[sides[0][0]].sides[sides[0][1]]
     total: Floats = np.zeros((len(reference.order),) * 2)
@@ -203,7 +205,7 @@ class _View:
         a, b = bench.pair(index)
         if self.across is not None:
             b = self.across.apply(b, 1 - axis)
-        return tuple(np.moveaxis(v, axis, 0).reshape(v.shape[axis], -1) for v in (a, b))  # type: ignore[return-value]
+        return unfolded(a, axis), unfolded(b, axis)
 
 
 def _rotations(bench: Bench, progress: Callable[[], None]) -> Iterator[Space]:
@@ -218,10 +220,11 @@ def _rotations(bench: Bench, progress: Callable[[], None]) -> Iterator[Space]:
                 known += {id(m): m for (i, x), m in bench.maps.items() if bench.pieces[i].shape[x] == across}.values()
             views[length] += [_View((index, axis), one) for one in known]
     for some in views.values():
-        samples = [_sampled(bench, view) for view in some]
+        samples: dict[int, _Sample] = {}
         for place, view in enumerate(some):
+            near = range(max(0, place - _NEIGHBOURS), min(len(some), place + _NEIGHBOURS + 1))
+            samples = {i: samples[i] if i in samples else _sampled(bench, some[i]) for i in near}
             if view.side not in bench.maps:
-                near = range(max(0, place - _NEIGHBOURS), min(len(some), place + _NEIGHBOURS + 1))
                 yield from _turned(bench, view, [samples[i] for i in near if _may_confirm(bench, view, some[i])])
             progress()
 
@@ -264,10 +267,11 @@ def _turned(bench: Bench, view: _View, others: Sequence[_Sample]) -> Iterator[Sp
     confirmed = _confirmed(turn, others)
     if (not confirmed or max(found[0] for found in confirmed.values()) < _SURE) and _invertible(a) and _invertible(b):
         general = Turn(a @ np.linalg.pinv(b), orthogonal=False)
-        more = _confirmed(general.dual(), others)
+        more = _confirmed(general.dual(), others) if _invertible(general.matrix) else {}
         if sum(found[0] for found in more.values()) > sum(found[0] for found in confirmed.values()):
             turn, confirmed = general, more
-    if not confirmed:
+    witnesses = [reached for side, (reached, _) in confirmed.items() if not bench.one_witness(view.side, side)]
+    if not witnesses:
         return
     chosen = [other for _, other in confirmed.values()]
     pooled = _pooled_turn(bench, [view, *chosen]) if turn.orthogonal else turn
@@ -277,8 +281,7 @@ def _turned(bench: Bench, view: _View, others: Sequence[_Sample]) -> Iterator[Sp
         bench.maps[one.side] = pooled if one is view else dual
         if one.across is not None:
             bench.maps[index, 1 - axis] = one.across
-    best = max(reached for reached, _ in confirmed.values())
-    yield Space(pooled, _names(bench, [one.side for one in (view, *chosen)]), best)
+    yield Space(pooled, _names(bench, [one.side for one in (view, *chosen)]), max(witnesses))
 
 
 def _confirmed(turn: Turn, others: Sequence[_Sample]) -> dict[Side, tuple[float, _View]]:

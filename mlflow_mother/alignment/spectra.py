@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
-from mlflow_mother.alignment.matching import balanced, cube
+from mlflow_mother.alignment.matching import SIDE, balanced, cube
 from mlflow_mother.alignment.source import FLOATING, Floats, Source, elements
 
 ROUNDING = 5e-6
@@ -28,11 +29,15 @@ _FLAT = 1e-3
 _SORTED = 1 << 20
 """Largest tensor that is paired by its sorted magnitudes."""
 
+_QUANTILES = 1024
+"""So many of them are compared."""
+
 
 def spectrum(values: Floats) -> Floats:
     """Singular values of a tensor and of its balanced form, each of norm 1, one after the other.
 
-    Empty where they say nothing: vectors, zeros, and matrices that are orthogonal up to a factor.
+    Empty where they say nothing: vectors, zeros, and matrices that are orthogonal up to a factor or of rank one, before
+    or after they are balanced.
 
     Args:
         values: ``(rows, columns, ...)``; the rest is unfolded into the columns.
@@ -40,14 +45,12 @@ def spectrum(values: Floats) -> Floats:
     if values.ndim < 2 or not values.any():
         return np.zeros(0)
     parts = [_singular(values), _singular(balanced(cube(values)))]
-    return np.zeros(0) if parts[0].std() < _FLAT * parts[0].mean() else np.concatenate(parts)
+    return np.zeros(0) if any(map(_says_nothing, parts)) else np.concatenate(parts)
 
 
 def spectral_distance(one: Floats, other: Floats) -> float:
     """Distance of two spectra as :func:`spectrum` gives them: 0 for a copy, at most 1.41."""
-    half = len(one) // 2
-    apart = one - other
-    return float(min(np.linalg.norm(apart[:half]), np.linalg.norm(apart[half:])))
+    return float(_spectral_distances(one[None], other[None])[0, 0])
 
 
 Spectra = Mapping[str, Floats]
@@ -59,7 +62,7 @@ def pair_up(first: Source, second: Source, spectra: tuple[Spectra, Spectra]) -> 
 
     Equal names of equal shape belong together when all names of a shape agree. Otherwise the tensors of a shape are
     paired so that the sum of their spectral distances is least; vectors, and matrices without a spectrum, by their
-    sorted magnitudes.
+    sorted magnitudes. More than :data:`.SIDE` tensors of one shape are paired in their order.
 
     Args:
         first: One model.
@@ -72,6 +75,8 @@ def pair_up(first: Source, second: Source, spectra: tuple[Spectra, Spectra]) -> 
         others = groups.get(shape, [])
         if set(names) == set(others):
             pairs.update({name: name for name in names})
+        elif max(len(names), len(others)) > SIDE:
+            pairs.update(zip(names, others, strict=False))
         elif others:
             costs = _costs(first, second, spectra, names, others)
             pairs.update({names[i]: others[j] for i, j in zip(*linear_sum_assignment(costs), strict=True)})
@@ -86,11 +91,19 @@ def _costs(
         [known.get(name, np.zeros(0)) for name in some] for known, some in zip(spectra, (names, others), strict=True)
     )
     if all(len(one) for one in [*a, *b]):
-        return np.array([[spectral_distance(one, other) for other in b] for one in a])
-    if any(elements(source.specs[n]) > _SORTED for source, some in ((first, names), (second, others)) for n in some):
+        return _spectral_distances(np.array(a), np.array(b))
+    if elements(first.specs[names[0]]) > _SORTED:
         return np.zeros((len(names), len(others)))
     a, b = [_magnitudes(first, name) for name in names], [_magnitudes(second, name) for name in others]
-    return np.array([[float(np.linalg.norm(one - other)) for other in b] for one in a])
+    found: Floats = cdist(a, b)
+    return found
+
+
+def _spectral_distances(some: Floats, others: Floats) -> Floats:
+    """Distances of every spectrum of ``(n, length)`` from every one of ``(m, length)``, ``(n, m)``."""
+    half = some.shape[1] // 2
+    distances: Floats = np.minimum(cdist(some[:, :half], others[:, :half]), cdist(some[:, half:], others[:, half:]))
+    return distances
 
 
 def _singular(values: Floats) -> Floats:
@@ -99,6 +112,11 @@ def _singular(values: Floats) -> Floats:
     gram = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
     found: Floats = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0.0))
     return found / (np.linalg.norm(found) or 1.0)
+
+
+def _says_nothing(sizes: Floats) -> bool:
+    """Whether singular values, ascending, of norm 1, are all the same or all but one of them zero."""
+    return bool(sizes.std() < _FLAT * sizes.mean() or sizes[:-1].max(initial=0.0) < _FLAT)
 
 
 def _by_shape(source: Source) -> dict[tuple[int, ...], list[str]]:
@@ -111,4 +129,7 @@ def _by_shape(source: Source) -> dict[tuple[int, ...], list[str]]:
 
 
 def _magnitudes(source: Source, name: str) -> Floats:
-    return np.sort(np.abs(source.array(name)), axis=None)
+    """Evenly chosen sorted magnitudes: what neither orders nor signs change."""
+    values = np.sort(np.abs(source.array(name)), axis=None)
+    found: Floats = values[np.linspace(0, max(0, len(values) - 1), min(len(values), _QUANTILES)).astype(int)]
+    return found
