@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import compress
 
 import numpy as np
 from scipy.special import gammainc
@@ -147,7 +147,7 @@ def _orders(bench: Bench, matches: Mapping[int, Match], least: float) -> Iterato
     count = sum(len(sides) * (len(sides) - 1) // 2 for sides in axes.values())
     group: dict[Side, Side] = {}
     shares: dict[Side, float] = {}
-    for one, other in (pair for sides in axes.values() for pair in combinations(sides, 2) if pair[0][0] != pair[1][0]):
+    for one, other in (pair for sides in axes.values() for pair in _similar(matches, sides, least)):
         first, second = matches[one[0]].sides[one[1]], matches[other[0]].sides[other[1]]
         units = shared_units(first, second)
         share = units / len(first.order)
@@ -165,6 +165,14 @@ def _orders(bench: Bench, matches: Mapping[int, Match], least: float) -> Iterato
             found.update(dict.fromkeys(sides, pooled))
             yield Space(pooled, _names(bench, sides), shares[leader])
     bench.maps.update(found)
+
+
+def _similar(matches: Mapping[int, Match], sides: Sequence[Side], least: float) -> Iterator[tuple[Side, Side]]:
+    """Pairs of sides of two tensors that put at least this share of the units to the same place, moved or not."""
+    orders = np.array([matches[index].sides[axis].order for index, axis in sides], np.int32)
+    for place, one in enumerate(sides):
+        near = (orders[place + 1 :] == orders[place]).mean(axis=1) >= least
+        yield from ((one, other) for other in compress(sides[place + 1 :], near) if other[0] != one[0])
 
 
 def _leader(group: dict[Side, Side], side: Side) -> Side:
