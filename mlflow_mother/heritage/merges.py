@@ -23,6 +23,7 @@ from scipy.optimize import nnls
 
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage.relation import only_weights, update_rank
+from mlflow_mother.heritage.screening import OFF_THE_LINE, may_be_merges
 from mlflow_mother.heritage.selection import Common, common_values, pick
 
 Floats = npt.NDArray[np.float64]
@@ -45,7 +46,6 @@ ROUNDINGS = 8.0
 
 _RIDGE = 1e-10
 _LEAST_FITTED = 8
-_SCREEN = 0.2
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,16 @@ def find_merges(
     """
     found: dict[str, Merge] = {}
     among: dict[str, tuple[str, ...]] = {}
-    for child, names in near.items():
-        for candidates in _candidates(child, names, models, derived):
-            merge = find_merge(child, candidates, models)
-            if merge is not None:
-                found[child], among[child] = merge, candidates
-                break
+    searches = [
+        (child, candidates)
+        for child, names in near.items()
+        for candidates in _candidates(child, names, models, derived)
+        if len(candidates) > 1
+    ]
+    for (child, candidates), promising in zip(searches, may_be_merges(searches, models, MOST_PARENTS), strict=True):
+        merge = find_merge(child, candidates, models) if promising and child not in found else None
+        if merge is not None:
+            found[child], among[child] = merge, candidates
     for child, merge in list(found.items()):
         if found.keys() & merge.weights.keys():
             simpler = find_merge(child, [name for name in among[child] if name not in found], models)
@@ -274,7 +278,7 @@ def _lying_between(products: Floats) -> Iterator[tuple[int, int]]:
     with np.errstate(divide="ignore", invalid="ignore"):
         least = np.where(apart > 0, (one * other - both**2) / apart, one)
     nearest = np.minimum(one.sum(axis=0), other.sum(axis=0))
-    for place in np.flatnonzero(np.maximum(least, 0.0).sum(axis=0) <= _SCREEN * nearest):
+    for place in np.flatnonzero(np.maximum(least, 0.0).sum(axis=0) <= OFF_THE_LINE * nearest):
         yield int(i[place]), int(j[place])
 
 

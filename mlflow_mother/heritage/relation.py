@@ -102,23 +102,39 @@ def update_rank(parent: Fingerprint, child: Fingerprint) -> int | None:
     pair = geometry(parent, child)
     changed = np.flatnonzero(pair.trained(Role.MATRIX))
     size = parent.stats["count"][pair.a[changed]]
-    updates, seen = [], []
+    ranked, seen = [], []
     for n in changed[np.argsort(-size, kind="stable")][:_RANKED_TENSORS]:
         i, j = int(pair.a[n]), int(pair.b[n])
         shape = parent.shapes[i]
         full = min(k, shape[0], int(parent.stats["count"][i]) // shape[0])
         if full >= 4:
-            updates.append(child.sketch_of(j).astype(np.float64) - parent.sketch_of(i))
+            ranked.append((i, j))
             seen.append(int(RANK_SHARE * full))
-    if not updates:
+    if not ranked:
         return None
-    drops = np.full((len(updates), max(seen)), np.nan)
-    for some in range(0, len(updates), _RANKED_AT_ONCE):
-        singular = np.linalg.svd(np.stack(updates[some : some + _RANKED_AT_ONCE]), compute_uv=False)
+    drops = np.full((len(ranked), max(seen)), np.nan)
+    for some in range(0, len(ranked), _RANKED_AT_ONCE):
+        pairs = ranked[some : some + _RANKED_AT_ONCE]
+        updates = [child.sketch_of(j).astype(np.float64) - parent.sketch_of(i) for i, j in pairs]
+        singular = np.linalg.svd(np.stack(updates), compute_uv=False)
         logs = np.log(np.maximum(singular, 1e-30))
         for n, values in enumerate(logs, some):
             drops[n, : seen[n]] = values[: seen[n]] - values[1 : seen[n] + 1]
+        if not _may_halve(drops, np.array(seen)):
+            return None
     return _common_rank(drops)
+
+
+def _may_halve(drops: Floats, seen: npt.NDArray[np.int64]) -> bool:
+    """Whether at some rank the singular values of enough matrices halve, if all that were not looked at do.
+
+    Args:
+        drops: As for :func:`_common_rank`; NaN in all of a matrix that was not looked at.
+        seen: How many ranks each matrix has.
+    """
+    matrices = np.count_nonzero(seen[:, None] > np.arange(drops.shape[1]), axis=0)
+    failed = np.count_nonzero(drops < math.log(2), axis=0)
+    return bool(np.any((matrices - failed) / matrices >= LOW_RANK_SHARE))
 
 
 def _common_rank(drops: Floats) -> int | None:

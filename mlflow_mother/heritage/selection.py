@@ -29,7 +29,9 @@ LEAST_ADDED = 0.05
 
 MOST_SOURCES = 4
 
-_ULPS = 2.0
+ULPS = 2.0
+"""Largest difference between equal values, in units of the last bit in use."""
+
 _APART = 32.0
 _LEAST_VALUES = 64
 
@@ -73,7 +75,7 @@ class Picked:
 
 def pick(common: Common) -> Picked | None:
     """The few candidates whose values the child's are, or None; one alone is none."""
-    near = np.abs(common.sources - common.child) <= _ULPS * common.ulp
+    near = np.abs(common.sources - common.child) <= ULPS * common.ulp
     if near.any(axis=0).mean() < LEAST_COVERED / 2:
         return None
     chosen = _cover(near)
@@ -89,7 +91,7 @@ def pick(common: Common) -> Picked | None:
     for size in range(2, len(chosen) + 1):
         for some in combinations(chosen, size):
             mean = common.sources[list(some)].mean(axis=0)
-            left &= np.abs(mean - common.child) > _ULPS * common.ulp
+            left &= np.abs(mean - common.child) > ULPS * common.ulp
     covered = 1 - left.sum() / apart.sum()
     if covered < LEAST_COVERED or min(counts) < LEAST_ADDED * apart.sum():
         return None
@@ -135,10 +137,12 @@ def common_values(child: str, candidates: Sequence[str], models: Mapping[str, Fi
     if not kept.any():
         return None
     bits = np.repeat(reference.stats["mantissa"][places[0]], lengths)
-    values, scale, bits = values[:, kept], np.sqrt(np.repeat(energies, lengths)[kept]), bits[kept]
+    scale = np.sqrt(np.repeat(energies, lengths))
+    if not kept.all():
+        values, scale, bits, lengths = values[:, kept], scale[kept], bits[kept], lengths[energies > 0]
     ulp = np.exp2(-np.maximum(bits, 1).astype(np.float64)) * np.abs(values[0])
-    lengths = lengths[energies > 0]
-    return Common(values[0] / scale, values[1:] / scale, np.cumsum(lengths) - lengths, ulp / scale)
+    values /= scale
+    return Common(values[0], values[1:], np.cumsum(lengths) - lengths, ulp / scale)
 
 
 def _places(reference: Fingerprint, model: Fingerprint) -> npt.NDArray[np.int64]:
