@@ -40,6 +40,7 @@ class Source:
         self.name = opened.files.id
         self._opened = opened
         self._known: OrderedDict[str, Floats] = OrderedDict()
+        self._held = 0
         self._pass: Iterator[NamedTensor] = iter(())
         self.specs: dict[str, TensorSpec] = {tensor.name: tensor.spec for tensor in opened.tensors()}
 
@@ -58,8 +59,9 @@ class Source:
         values = _decoded(self.tensor(name))
         values.setflags(write=False)
         self._known[name] = values
-        while len(self._known) > 1 and sum(kept.nbytes for kept in self._known.values()) > MEMORY_BYTES:
-            self._known.popitem(last=False)
+        self._held += values.nbytes
+        while len(self._known) > 1 and self._held > MEMORY_BYTES:
+            self._held -= self._known.popitem(last=False)[1].nbytes
         return values
 
     def tensor(self, name: str) -> NamedTensor:

@@ -11,6 +11,7 @@ from mlflow_mother.api import registered
 from mlflow_mother.api.discover import find_models
 from mlflow_mother.api.local import Progress, recover_tree, stage
 from mlflow_mother.api.results import Deep
+from mlflow_mother.errors import WeightsError
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage import explain
 from mlflow_mother.plugins import plugins
@@ -54,6 +55,13 @@ def compare_deeply(first: str, second: str, fingerprint: Fingerprint, progress: 
         WeightsError: One cannot be read.
         RegistryError: A version or its artifacts cannot be reached.
     """
+    try:
+        return _compared(first, second, fingerprint, progress)
+    except OSError as error:
+        raise WeightsError(f"{first} and {second} cannot be read: {error}.", "Check their files.") from error
+
+
+def _compared(first: str, second: str, fingerprint: Fingerprint, progress: Progress | None) -> Deep:
     readers = plugins().weight_readers()
     with ExitStack() as stack:
         one, other = (Source(open_weights(_Kept(_files(given), stack), readers)) for given in (first, second))

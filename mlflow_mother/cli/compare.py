@@ -37,13 +37,16 @@ def compare(first: str, second: str, deep: bool, format_: str, export: str | Non
 
     Each is a weight file, a model directory or `models:/name/version`. The evidence is read both ways, as if the
     one were the parent of the other and the reverse: a parent explains its child better than a child its parent.
+    Exported is the tree of the two as they stand; with --deep, where units could be put back in place, the tree after
+    that.
     """
     from mlflow_mother import api
 
     with progress() as show:
         pair = api.compare(first, second, deep=deep, progress=show)
     if export:
-        print_export(pair.tree, export)
+        aligned = pair.deep.tree if pair.deep is not None else None
+        print_export(aligned or pair.tree, export)
     elif format_ == "json":
         print_json(pair)
     else:

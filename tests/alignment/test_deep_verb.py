@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 import mlflow_mother
 from mlflow_mother.cli import main
+from mlflow_mother.errors import WeightsError
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sqlalchemy.exc.SADeprecationWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
@@ -95,3 +96,21 @@ def test_progress_tells_of_the_alignment(folder: Path) -> None:
     mlflow_mother.compare("base.safetensors", "copy.safetensors", deep=True, progress=lambda *news: told.append(news))
     assert "aligning" in {what for what, _, _ in told}
     assert all(0 <= done <= total for _, done, total in told)
+
+
+def test_the_exported_tree_is_that_of_the_aligned_models(folder: Path) -> None:
+    names = ["base.safetensors", "moved.safetensors"]
+    assert "finetune" not in run(*names, "--export", "mermaid")
+    assert "finetune" in run(*names, "--deep", "--export", "mermaid")
+    assert run("base.safetensors", "stranger.safetensors", "--deep", "--export", "json") == run(
+        "base.safetensors", "stranger.safetensors", "--export", "json"
+    )
+
+
+def test_a_file_that_goes_away_meanwhile_is_an_error_of_weights(folder: Path) -> None:
+    def removing(what: str, done: int, total: int) -> None:
+        if what == "aligning":
+            (folder / "moved.safetensors").unlink(missing_ok=True)
+
+    with pytest.raises(WeightsError, match=r"moved\.safetensors cannot be read"):
+        mlflow_mother.compare("base.safetensors", "moved.safetensors", deep=True, progress=removing)

@@ -7,8 +7,10 @@ import sqlite3
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 from family_samples import VERSIONS
+from safetensors.numpy import save_file
 
 from mlflow_mother.types import ModelTree, lineage_json_schema
 
@@ -42,6 +44,29 @@ def test_a_file_is_found_among_registered_models(run, checkpoints: Path) -> None
     tree = ModelTree.model_validate_json(result.stdout)
     copies = [edge for edge in tree.edges if edge.relation == "copy"]
     assert {copies[0].parent, copies[0].child} == {file, VERSIONS["further"]}
+
+
+def test_a_rearranged_file_is_compared_with_a_registered_version(run, family, tmp_path: Path) -> None:
+    weights = dict(family["tuned"])
+    order = np.random.default_rng(0).permutation(96)
+    for i in range(0, 12, 2):
+        weights[f"layers.{i}.weight"] = weights[f"layers.{i}.weight"][order]
+        weights[f"layers.{i}.bias"] = weights[f"layers.{i}.bias"][order]
+        weights[f"layers.{i + 1}.weight"] = np.ascontiguousarray(weights[f"layers.{i + 1}.weight"][:, order])
+    save_file(weights, tmp_path / "moved.safetensors")
+    names = {"tuned": "models:/family/2", "further": "models:/family@champion"}
+    for name, address in names.items():
+        result = run("compare", address, "moved.safetensors", "--deep", "--format", "json")
+        assert result.exit_code == 0, result.stderr
+        pair = json.loads(result.stdout)
+        assert pair["deep"]["verdict"] == {"tuned": "copy", "further": "related"}[name]
+        assert [{edge["parent"], edge["child"]} for edge in pair["deep"]["tree"]["edges"]] == [
+            {address, "moved.safetensors"}
+        ]
+    for address in ("models:/family", "models:/family/99", "models:/", "runs:/abc/model"):
+        result = run("compare", "moved.safetensors", address, "--deep")
+        assert result.exit_code == 3
+        assert result.stderr.startswith("Error: ")
 
 
 def test_show_tells_parent_evidence_and_declared_parent(run) -> None:
