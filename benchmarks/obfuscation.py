@@ -207,10 +207,10 @@ def main() -> None:
             f"{sum(outcome.ordinary >= 0.5 for _, outcome in judged):10}   "
             f"{np.median(distances):.2g} ({min(distances):.2g}, {max(distances):.2g})"
         )
-        wrong = not group.startswith("stranger")
+        related = not group.startswith("stranger")
         for (what, outcome), said in zip(judged, found, strict=True):
             deep = outcome.deep
-            if said != wrong or (group.startswith("copies") and deep.verdict != "copy"):
+            if said != related or (group.startswith("copies") and deep.verdict != "copy"):
                 print(
                     f"      {what}: {deep.verdict}; {deep.transformation}; relative distance left {deep.residual:.2g}"
                 )

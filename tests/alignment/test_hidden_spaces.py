@@ -26,12 +26,11 @@ def rearranged(family: Family, state: dict[str, torch.Tensor], what: str) -> dic
     return obfuscation.CHANGES[what][0](state, family.name, np.random.default_rng(3))
 
 
-@pytest.mark.parametrize("what", list(obfuscation.CHANGES))
-@pytest.mark.parametrize("name", obfuscation.NAMES)
+@pytest.mark.parametrize(
+    ("what", "name"), [(what, name) for what, (_, fitting) in obfuscation.CHANGES.items() for name in fitting]
+)
 def test_what_is_called_a_copy_computes_the_same(what: str, name: str) -> None:
-    change, fitting = obfuscation.CHANGES[what]
-    if name not in fitting:
-        return
+    change = obfuscation.CHANGES[what][0]
     torch.manual_seed(0)
     network = ARCHITECTURES[name].make().eval()
     (inputs, _) = next(batches(ARCHITECTURES[name].domain, 0, 1, 0))
