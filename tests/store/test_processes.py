@@ -100,11 +100,19 @@ def assert_all_done_once(store: Store, world: Path, count: int, *, calls_may_be_
 
 
 @pytest.mark.parametrize(
-    "backend", ["sqlite", "postgresql", pytest.param("sqlite-wal", marks=pytest.mark.full)], indirect=True
+    ("backend", "count"),
+    [
+        ("sqlite", 60),
+        ("postgresql", 60),
+        *(pytest.param(one, 200, marks=pytest.mark.full) for one in ("sqlite", "postgresql", "sqlite-wal")),
+    ],
+    indirect=["backend"],
 )
-def test_eight_processes_register_and_analyse_two_hundred_versions(store: Store, uri: str, tmp_path: Path) -> None:
-    in_processes(8, register_and_work, uri, tmp_path, 200)
-    assert_all_done_once(store, tmp_path, 200)
+def test_eight_processes_register_and_analyse_each_version_once(
+    store: Store, uri: str, tmp_path: Path, count: int
+) -> None:
+    in_processes(8, register_and_work, uri, tmp_path, count)
+    assert_all_done_once(store, tmp_path, count)
 
 
 def die_at_edge(number: int) -> None:
@@ -161,6 +169,9 @@ def work_under_fire(number: int, uri: str, world: Path) -> None:
         work_off(store, f"worker-{number}-{os.getpid()}", world, lease=0.5)
 
 
+@pytest.mark.parametrize(
+    "backend", ["sqlite", "postgresql", pytest.param("sqlite-wal", marks=pytest.mark.full)], indirect=True
+)
 def test_workers_killed_at_random_lose_nothing(store: Store, uri: str, tmp_path: Path) -> None:
     store.enqueue_many(registrations(60))
     dice = random.Random(1)
