@@ -8,7 +8,6 @@ groups whose common ancestor is not among them, "ancestors" those of them that g
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -33,7 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shufflings", type=int, default=20, help="of all families together (default: %(default)s)")
     parser.add_argument("--family", action="append", choices=sorted(FAMILIES), help="only these; may be repeated")
     options = parser.parse_args(arguments)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
     families = [FAMILIES[name] for name in options.family or FAMILIES]
     files = {family.name: family.files(options.cache) for family in families}
