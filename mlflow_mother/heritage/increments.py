@@ -51,8 +51,9 @@ def whitened_distances(models: Sequence[Fingerprint]) -> Floats | None:
     folded = [fold(model, k) for model in models]
     total, weights = np.zeros((len(models), len(models))), 0.0
     for places in _spread(_common(folded)):
-        values = np.stack([model.sketch_of(i).astype(np.float64) for model, i in zip(folded, places, strict=True)])
-        distance = _whitened(values - values.mean(axis=0))
+        values = np.array([model.sketch_of(i) for model, i in zip(folded, places, strict=True)], np.float64)
+        values -= values.mean(axis=0)
+        distance = _whitened(values)
         if distance is not None:
             weight = 1.0 if values.ndim == 3 else VECTOR_WEIGHT
             total += weight * distance
@@ -81,7 +82,8 @@ def _whitened(values: Floats) -> Floats | None:
     """One tensor's distances; None when no two models differ in it.
 
     Args:
-        values: Centred sketches, shape ``(n, k, k)`` or ``(n, d)``.
+        values: Centred sketches, shape ``(n, k, k)`` or ``(n, d)``; overwritten, since fresh memory for as many numbers
+            takes longer than the products do.
     """
     plain = _squared_distances(values)
     same = plain <= _SAME * plain.max()
@@ -91,14 +93,16 @@ def _whitened(values: Floats) -> Floats | None:
     # is X' L X with the Laplacian L of the weights 1 / d_ij.
     weight = np.where(same, 0.0, 1.0 / np.where(same, 1.0, plain))
     laplacian = np.diag(weight.sum(axis=0)) - weight
-    moved = np.tensordot(laplacian, values, 1)
+    moved = (laplacian @ values.reshape(len(values), -1)).reshape(values.shape)
     if values.ndim == 3:
-        left = _inverse_root(np.tensordot(values, moved, ((0, 2), (0, 2))), RIDGE)
-        right = _inverse_root(np.tensordot(values, moved, ((0, 1), (0, 1))), RIDGE)
-        values = left @ values @ right
+        k = values.shape[-1]
+        left = _inverse_root((values @ moved.transpose(0, 2, 1)).sum(axis=0), RIDGE)
+        right = _inverse_root(values.reshape(-1, k).T @ moved.reshape(-1, k), RIDGE)
+        np.matmul(left, values, out=moved)
+        np.matmul(moved, right, out=values)
     else:
-        variance = (values * moved).sum(axis=0)
-        values = values / np.sqrt(np.maximum(variance, 0.0) + VECTOR_RIDGE * variance.mean())
+        variance = np.einsum("nd,nd->d", values, moved)
+        values /= np.sqrt(np.maximum(variance, 0.0) + VECTOR_RIDGE * variance.mean())
     distance = np.where(same, 0.0, _squared_distances(values))
     median = float(np.median(distance[~same]))
     return distance / median if median > 0 else None

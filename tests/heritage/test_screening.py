@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-import pytest
 import torch
 from heritage_samples import base, few, law, printed
 from hypothesis import given
