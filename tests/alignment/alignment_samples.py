@@ -16,8 +16,8 @@ from benchmarks.zoo.networks import ARCHITECTURES
 from mlflow_mother.alignment import Alignment, Source
 from mlflow_mother.weights import LocalFiles, open_weights
 
-STEPS = {"mlp": 300, "vit": 30}
-"""Enough for networks that know something, in about a second."""
+STEPS = {"mlp": (300, 200), "vit": (30, 100)}
+"""Of a root and of a child: enough for networks that know something, in a few seconds."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Family:
 
 
 def family(name: str) -> Family:
-    architecture = replace(ARCHITECTURES[name], steps=STEPS[name])
+    steps, child_steps = STEPS[name]
+    architecture = replace(ARCHITECTURES[name], steps=steps, child_steps=child_steps)
     root, stranger = learning.pretrain(architecture, 1), learning.pretrain(architecture, 2)
     child = learning.finetune(architecture, root, learning.Recipe(), 5, 3)
     return Family(name, *({k: v.clone() for k, v in net.state_dict().items()} for net in (root, child, stranger)))

@@ -164,8 +164,8 @@ def deep_tuple_key() -> bytes:
 HUGE = struct.pack("<Q", 1 << 60)
 
 PROGRAMS = {
-    "deep lists": b"\x80\x02" + b"]" * 500_000 + b"a" * 499_999 + b".",
-    "deep tuples": b"\x80\x02)" + b"\x85" * 300_000 + b".",
+    "deep lists": b"\x80\x02" + b"]" * 150_000 + b"a" * 149_999 + b".",
+    "deep tuples": b"\x80\x02)" + b"\x85" * 150_000 + b".",
     "deep calls": b"\x80\x02" + b"ca\nb\n" + b"(" * 3 + b")R" * 10 + b".",
     "deep objects": b"\x80\x02ca\nb\nq\x00)R" + b"\x85q\x01h\x00h\x01R" * 100_000 + b".",
     "tuple key": deep_tuple_key(),
