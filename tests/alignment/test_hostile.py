@@ -56,10 +56,12 @@ def test_what_a_network_holds_twice_bears_witness_once(noise: float, tmp_path: P
     assert judged(twice(1), permuted(twice(1)), tmp_path).verdict == "copy"
 
 
-def test_tied_weights_that_are_stored_twice_bear_witness_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("added", [0, 8])
+def test_tied_weights_that_are_stored_twice_bear_witness_once(added: int, tmp_path: Path) -> None:
     def tied(seed: int) -> State:
         letters = normal(seed, 5000, 32)
-        return {"embedding": letters, "head": letters.clone(), "hidden": normal(seed + 1, 32, 32)}
+        head = torch.cat([letters, torch.zeros(added, 32)])
+        return {"embedding": letters, "head": head, "hidden": normal(seed + 1, 32, 32)}
 
     assert judged(tied(1), tied(3), tmp_path).verdict == "nothing-hidden"
 
