@@ -41,7 +41,6 @@ CLEAR_LOG_ODDS = math.log(3.0)
 """Least log-odds of parent against child at which a sentence says that a group of tensors tells which came first."""
 
 _RANKED_TENSORS = 32
-_RANKED_AT_ONCE = 8
 _LEAST_ADAPTED = 2
 
 
@@ -113,8 +112,10 @@ def update_rank(parent: Fingerprint, child: Fingerprint) -> int | None:
     if not ranked:
         return None
     drops = np.full((len(ranked), max(seen)), np.nan)
-    for some in range(0, len(ranked), _RANKED_AT_ONCE):
-        pairs = ranked[some : some + _RANKED_AT_ONCE]
+    # As many at once as are enough to rule ranks out: full updates need no more.
+    at_once = 1 + int((1 - LOW_RANK_SHARE) * len(ranked))
+    for some in range(0, len(ranked), at_once):
+        pairs = ranked[some : some + at_once]
         updates = [child.sketch_of(j).astype(np.float64) - parent.sketch_of(i) for i, j in pairs]
         singular = np.linalg.svd(np.stack(updates), compute_uv=False)
         logs = np.log(np.maximum(singular, 1e-30))

@@ -84,22 +84,47 @@ def may_be_merges(searches: Sequence[Search], models: Mapping[str, Fingerprint],
 
 
 def _tensors(models: Sequence[Fingerprint]) -> Iterator[_Tensor]:
-    """The tensors that three models or more have by name and shape."""
-    holders: dict[tuple[str, tuple[int, ...]], list[tuple[int, int]]] = {}
+    """The tensors of all models, by name and shape."""
+    alike: dict[tuple[tuple[str, ...], tuple[tuple[int, ...], ...]], list[int]] = {}
     for n, model in enumerate(models):
-        for place, key in enumerate(zip(model.names, model.shapes, strict=True)):
-            holders.setdefault(key, []).append((n, place))
-    for places in holders.values():
-        found = [models[n].sample_of(place) for n, place in places]
-        if len(places) < 3 or not len(found[0]):
+        alike.setdefault((model.names, model.shapes), []).append(n)
+    holders: dict[tuple[str, tuple[int, ...]], list[tuple[_Alike, int]]] = {}
+    for layout, places in alike.items():
+        group = _Alike.of([models[n] for n in places], places)
+        for place, key in enumerate(zip(*layout, strict=True)):
+            holders.setdefault(key, []).append((group, place))
+    for groups in holders.values():
+        rows = [group.samples[:, slice(*group.offsets[place : place + 2])] for group, place in groups]
+        if not rows[0].shape[1]:
             continue
-        values = np.tile(found[0], (len(models), 1))
+        values = np.tile(rows[0][0], (len(models), 1))
         held, voting = np.zeros((2, len(models)), bool)
         bits = np.zeros(len(models), np.int32)
-        for (n, place), row in zip(places, found, strict=True):
-            values[n], held[n] = row, True
-            voting[n], bits[n] = roles(models[n])[place] != Role.STATE, models[n].stats["mantissa"][place]
+        for (group, place), some in zip(groups, rows, strict=True):
+            own = group.places
+            values[own], held[own], voting[own], bits[own] = some, True, group.voting[:, place], group.bits[:, place]
         yield _Tensor(values, held, voting, bits)
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """What is compared of the models that have the same names and shapes, a row each."""
+
+    places: list[int]
+    samples: npt.NDArray[np.float32]
+    offsets: Indices
+    voting: Truths
+    bits: npt.NDArray[np.int32]
+
+    @staticmethod
+    def of(models: Sequence[Fingerprint], places: list[int]) -> _Alike:
+        return _Alike(
+            places=places,
+            samples=np.stack([model.sample for model in models]),
+            offsets=models[0].sample_offsets,
+            voting=np.stack([roles(model) != Role.STATE for model in models]),
+            bits=np.stack([model.stats["mantissa"] for model in models]),
+        )
 
 
 class _Screen:
