@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import mlflow
@@ -64,9 +66,33 @@ def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("needs Chromium: make system")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        # One process for all pages of a context compiles MLflow's scripts once.
+        options = ["--no-sandbox", "--disable-gpu", "--process-per-site"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def contexts(browser: Browser, site: Server) -> Callable[..., BrowserContext]:
+    """Makes contexts, one for each choice of options: it keeps the six megabytes of MLflow's scripts, compiled."""
+
+    @cache
+    def make(dark: bool, options: str) -> BrowserContext:
+        context = browser.new_context(**json.loads(options))
+        context.add_init_script(
+            "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');"
+            "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');"
+            "localStorage.setItem('_mlflow_model_registry_promo_modal_dismissed_v1', 'true');"
+            "localStorage.setItem('_mlflow_model_registry_promo_modal_dismissed', 'true');"
+            f"localStorage.setItem('_mlflow_dark_mode_toggle_enabled', '{str(dark).lower()}');"
+            f"localStorage.setItem('databricks-dark-mode-pref', '{'dark' if dark else 'light'}');"
+        )
+        context.set_default_timeout(20_000)
+        context.new_page().goto(f"{site.address}/health")  # as long as a page is open, their process lives
+        return context
+
+    return make
 
 
 @pytest.fixture
@@ -78,9 +104,9 @@ def watch() -> Iterator[Watch]:
 
 
 @pytest.fixture
-def visit(site: Server, browser: Browser, watch: Watch) -> Iterator[Visit]:
-    """Opens a page of MLflow's."""
-    contexts: list[BrowserContext] = []
+def visit(site: Server, contexts: Callable[..., BrowserContext], watch: Watch) -> Iterator[Visit]:
+    """Opens a page of MLflow's; what it keeps in the browser ends with the test."""
+    pages: list[Page] = []
 
     def open_page(
         path: str,
@@ -92,18 +118,9 @@ def visit(site: Server, browser: Browser, watch: Watch) -> Iterator[Visit]:
         settled: bool = True,
         **options: object,
     ) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        context.add_init_script(
-            "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');"
-            "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');"
-            "localStorage.setItem('_mlflow_model_registry_promo_modal_dismissed_v1', 'true');"
-            "localStorage.setItem('_mlflow_model_registry_promo_modal_dismissed', 'true');"
-            f"localStorage.setItem('_mlflow_dark_mode_toggle_enabled', '{str(dark).lower()}');"
-            f"localStorage.setItem('databricks-dark-mode-pref', '{'dark' if dark else 'light'}');"
-        )
-        context.set_default_timeout(20_000)
-        contexts.append(context)
+        context = contexts(dark, json.dumps({"viewport": {"width": width, "height": height}, **options}))
         page = context.new_page()
+        pages.append(page)
         watch.listen(page)
         page.goto(f"{server.address}/{path}")
         if settled and "tab=lineage" in path:
@@ -111,8 +128,11 @@ def visit(site: Server, browser: Browser, watch: Watch) -> Iterator[Visit]:
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        if not page.is_closed():
+            page.evaluate("localStorage.clear()")
+            page.context.clear_cookies()
+            page.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Pictures of the tab for the UI guide: ``MOTHER_SCREENSHOTS=docs/images/ui`` keeps them."""
+"""Pictures of the tab for the UI guide: ``MOTHER_SCREENSHOTS=docs/images/ui`` keeps them, ``-m ''`` takes all."""
 
 from __future__ import annotations
 
@@ -21,8 +21,14 @@ SCENES = {
 }
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("scene", SCENES)
+DRAWN = [
+    pytest.param(scene, dark, id=f"{scene}-{'dark' if dark else 'light'}", marks=[pytest.mark.full] * late)
+    for scene in SCENES
+    for dark, late in ((False, False), (True, scene != "30"))
+]
+
+
+@pytest.mark.parametrize(("scene", "dark"), DRAWN)
 def test_the_tab_is_drawn(scene: str, dark: bool, visit: Visit, pictures: Path) -> None:
     page = visit(SCENES[scene], dark=dark)
     assert page.locator("body").evaluate("body => body.classList.contains('dark-mode')") is dark

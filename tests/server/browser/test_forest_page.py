@@ -1,6 +1,6 @@
 """The page about the whole registry, in a real browser on a real server; each workspace holds another registry.
 
-``MOTHER_SCREENSHOTS`` names a folder that keeps the pictures; two of them are in docs/images/ui.
+``MOTHER_SCREENSHOTS`` names a folder that keeps the pictures, ``-m ''`` takes all; two of them are in docs/images/ui.
 """
 
 from __future__ import annotations
@@ -432,7 +432,7 @@ def test_a_narrow_window_never_scrolls_sideways(visit: Open, address: str) -> No
     assert page.evaluate("document.documentElement.scrollWidth") <= 380
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.full)])
 def test_every_scene_is_drawn(visit: Open, pictures: Path, scheme: str) -> None:
     page = visit(scheme=scheme)
     start = page.url
