@@ -9,6 +9,7 @@ shares the architecture only. The weights are random; real training is for the b
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -52,10 +53,18 @@ def at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without content, to copy: migrating one takes seconds."""
+    """An MLflow database without content, to copy. Migrating one takes seconds: all workers of pytest share it."""
     from registry_samples import empty_mlflow_database
 
-    return empty_mlflow_database(tmp_path_factory.mktemp("template"))
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    database = folder / "template.db"
+    with (folder / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not database.exists():
+            empty_mlflow_database(tmp_path_factory.mktemp("template")).rename(database)
+    return database
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,8 +26,9 @@ def test_a_server_that_lacks_a_secret_ends_with_one_clear_error(
     secrets = {"MLFLOW_FLASK_SERVER_SECRET_KEY": "key", "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD}
     environment = {**os.environ, **{name: value for name, value in secrets.items() if name != missing}}
     command = [sys.executable, "-m", "mlflow", "server", "--app-name", "mother-basic-auth", "--port", str(free_port())]
+    shutil.copyfile(template, tmp_path / "mlflow.db")
     done = subprocess.run(
-        [*command, "--backend-store-uri", f"sqlite:///{template}"],
+        [*command, "--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
