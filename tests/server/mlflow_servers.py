@@ -156,7 +156,7 @@ def wait_until(true: Any, seconds: float, server: Server) -> float:
         took = time.monotonic() - began
         assert server.process.poll() is None, server.log
         assert took < seconds, f"{seconds} s were not enough\n{server.log}"
-        time.sleep(max(0.1, took / 10))  # asking in vain takes time from those who work
+        time.sleep(min(1.0, max(0.1, took / 10)))  # asking in vain takes time from those who work
     return time.monotonic() - began
 
 
