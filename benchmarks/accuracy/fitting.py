@@ -37,13 +37,13 @@ Floats = npt.NDArray[np.float64]
 
 SHARES = (0.0, 0.2, 0.4, 0.6)
 DRAWS = 3
-COMPLETE_WEIGHT = 2.0
-"""How much complete trees count against those with one share of their networks withheld."""
+COMPLETE_WEIGHT = float(len(SHARES) - 1)
+"""Weight of a complete tree against that of the same one with one share of its networks withheld: as all of these."""
 
 PRIOR = 0.1
 """Precision of a normal prior on each coefficient, around 0."""
 
-VERSION = 1
+VERSION = 2
 SHIPPED = Path(shipped.__file__).with_name("parentage.json")
 FOLDS = Path(__file__).with_name("folds.json")
 _DIGITS = 3

@@ -1,11 +1,13 @@
 """Certificates: facts about two models that decide their direction without statistics.
 
 Each is read off raw values at fixed positions and exact counts, so it is a proof up to the sampled positions, not a
-likelihood: a cast is the exact rounding of its parent, a pruned child's zeros contain its parent's, counters only grow.
+likelihood: a cast is the exact rounding of its parent, a pruned child's zeros contain its parent's, counters only grow,
+weights without gradients only decay.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ import numpy.typing as npt
 
 from mlflow_mother.fingerprint.layout import DISTINCT_VALUES
 from mlflow_mother.fingerprint.record import Fingerprint
+from mlflow_mother.heritage.dormant import decay
 from mlflow_mother.heritage.geometry import Geometry
 from mlflow_mother.heritage.roles import Role
 from mlflow_mother.types import Record, Relation
@@ -23,6 +26,9 @@ PROOF = 12.0
 
 COUNTER_LOG_ODDS = 3.0
 """Log-odds of a grown counter: training scripts may reset it."""
+
+DECAY_LOG_ODDS = 4.0
+"""Log-odds of decayed dormant weights: those of averaged models lie between their parents'."""
 
 RESIZED_LOG_ODDS = 2.0
 """Log-odds that the model with more rows is the child: vocabularies are extended more often than trimmed."""
@@ -81,6 +87,11 @@ class Certificate(Record):
     log_odds: float
     text: str
 
+    @property
+    def clock(self) -> bool:
+        """Whether it tells who was trained on for longer, not how the one was made from the other."""
+        return self.relation is None
+
     def swapped(self) -> Certificate:
         """The same fact read from the other model's side."""
         return self if self.forward is None else self.model_copy(update={"forward": not self.forward})
@@ -90,7 +101,7 @@ def certify(first: Fingerprint, second: Fingerprint, pair: Geometry) -> tuple[Ce
     """All certificates of a pair, in both directions."""
     one_way = list(_directed(first, second, pair))
     other_way = [certificate.swapped() for certificate in _directed(second, first, pair.mirrored())]
-    found = one_way + other_way + list(_same_values(first, second, pair))
+    found = one_way + other_way + list(_same_values(first, second, pair)) + list(_decayed(first, second, pair))
     if any(item.relation is Relation.CAST for item in found):
         # Rounding and quantising both leave a grid; which values stand on it is known exactly of the first alone.
         found = [item for item in found if item.relation is not Relation.QUANTIZED]
@@ -252,6 +263,14 @@ def _resized(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Iterato
         what = "1 tensor has" if len(grown) == 1 else f"{len(grown)} tensors have"
         text = f"{what} more rows ({grown[0][0]} -> {grown[0][1]})"
         yield Certificate(relation=Relation.EXTENDED, forward=True, log_odds=RESIZED_LOG_ODDS, text=text)
+
+
+def _decayed(first: Fingerprint, second: Fingerprint, pair: Geometry) -> Iterator[Certificate]:
+    found = decay(first, second, pair)
+    if found.values:
+        share = -math.expm1(-abs(found.log))
+        text = f"{found.values} sampled values that got no gradients shrank alike, by {share:.2g}: weight decay"
+        yield Certificate(relation=None, forward=found.log > 0, log_odds=DECAY_LOG_ODDS, text=text)
 
 
 def _counters(parent: Fingerprint, child: Fingerprint, pair: Geometry) -> Iterator[Certificate]:

@@ -15,7 +15,7 @@ from mlflow_mother.heritage.projection import Hypotheses, Projection, project, w
 from mlflow_mother.heritage.roles import Role
 from mlflow_mother.types import Record
 
-ENGINE = "mother-heritage/4"
+ENGINE = "mother-heritage/5"
 """Version of the engine; comparisons of another version are recomputed."""
 
 RELATED_COSINE = 0.2

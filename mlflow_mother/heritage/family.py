@@ -134,7 +134,21 @@ class Family:
             distance=self.distance[chosen],
             whitened=plain if whitened is None else whitened,
             identical=self._of_pairs(lambda pair: pair.identical / max(pair.tensors, 1), alone=0.0)[chosen],
+            older=self._older[chosen],
         )
+
+    @cached_property
+    def _older(self) -> npt.NDArray[np.bool_]:
+        """Whether a clock tells that the first of two is the older one, shape ``(n, n)``."""
+        count = len(self.members)
+        found = np.zeros((count, count), bool)
+        for i, j in combinations(range(count), 2):
+            either = self.either(i, j)
+            pair = self.pair(i, j) if either and either.certificates else None
+            for clock in (item for item in pair.certificates if item.clock) if pair else ():
+                found[i, j] |= clock.forward is True
+                found[j, i] |= clock.forward is False
+        return found
 
     @cached_property
     def _projection(self) -> Floats:

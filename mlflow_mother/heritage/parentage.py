@@ -26,6 +26,7 @@ import numpy.typing as npt
 from mlflow_mother.types import Record
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 RIGHT_ANGLE = 0.06
 """Cosine up to which an angle counts as a right one."""
@@ -53,6 +54,7 @@ class Parentage(Record):
         between: Of minus how clearly a third model lies between the two.
         pendant: Of minus how far the candidate lies off the way from the others to the child.
         untouched: Of minus the share of the untouched tensors that a better candidate has and this one lacks.
+        younger: Of 1 for every candidate where some relative is older than the child by a clock.
         alone: Log-weight of having no parent among the models.
     """
 
@@ -63,6 +65,7 @@ class Parentage(Record):
     between: float
     pendant: float
     untouched: float
+    younger: float
     alone: float
 
 
@@ -82,7 +85,9 @@ def log_weights(evidence: Floats, parentage: Parentage) -> Floats:
     return np.asarray(evidence @ np.array([getattr(parentage, name) for name in EVIDENCE]))
 
 
-def evidence(ancestor: Floats, projection: Floats, distance: Floats, whitened: Floats, identical: Floats) -> Floats:
+def evidence(
+    ancestor: Floats, projection: Floats, distance: Floats, whitened: Floats, identical: Floats, older: Bools
+) -> Floats:
     """All evidence on all ordered pairs of some relatives; ``[i, j]`` is about *i* as the parent of *j*.
 
     Args:
@@ -91,20 +96,22 @@ def evidence(ancestor: Floats, projection: Floats, distance: Floats, whitened: F
         distance: Relative squared distances in the plain metric.
         whitened: Squared distances in the family's metric.
         identical: Share of identical tensors.
+        older: Whether a clock (a counter, decayed dormant weights) tells that *i* is older than *j*.
 
     Returns:
         Shape ``(n, n, len(EVIDENCE))``; 0 on the diagonal.
     """
     between, pendant = _triangles(whitened)
-    older = _older(ancestor)
+    measures = _measures(ancestor)
     found = np.stack(
         [
             np.maximum(np.log(np.maximum(ancestor, 1e-300)), _LEAST_LOG),
             0.5 - np.clip(projection, -0.5, 1.5),
-            -_farther(distance, older),
+            -_farther(distance, measures),
             -between,
             -pendant,
-            -_fewer(identical, older),
+            -_fewer(identical, measures),
+            np.broadcast_to(older.any(axis=0).astype(np.float64), ancestor.shape),
         ],
         axis=-1,
     )
@@ -112,7 +119,7 @@ def evidence(ancestor: Floats, projection: Floats, distance: Floats, whitened: F
     return found
 
 
-def _older(ancestor: Floats) -> npt.NDArray[np.bool_]:
+def _measures(ancestor: Floats) -> Bools:
     """Which relatives of *j* are a measure for its candidate parents: those not rather its descendants.
 
     However near a model's own children are, and however much of it they left untouched, they say nothing of its parent.
@@ -120,18 +127,18 @@ def _older(ancestor: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray((ancestor >= ancestor.T) & ~np.eye(len(ancestor), dtype=bool))
 
 
-def _farther(distance: Floats, older: npt.NDArray[np.bool_]) -> Floats:
+def _farther(distance: Floats, measures: Bools) -> Floats:
     """Logarithm of each distance over the nearest older relative's, or over the nearest one's where none is older."""
     others = np.where(np.eye(len(distance), dtype=bool), np.inf, distance)
-    nearest = np.where(older, others, np.inf).min(axis=0)
+    nearest = np.where(measures, others, np.inf).min(axis=0)
     nearest = np.where(np.isfinite(nearest), nearest, np.minimum(others.min(axis=0), np.finfo(np.float64).max))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.clip(np.nan_to_num(np.log(distance / nearest), posinf=_FARTHEST), 0.0, _FARTHEST))
 
 
-def _fewer(identical: Floats, older: npt.NDArray[np.bool_]) -> Floats:
+def _fewer(identical: Floats, measures: Bools) -> Floats:
     """Share of the identical tensors that a candidate lacks and the best older one has."""
-    most = np.where(older, identical, 0.0).max(axis=0)
+    most = np.where(measures, identical, 0.0).max(axis=0)
     return np.where(most > 0, np.clip(1.0 - identical / np.where(most > 0, most, 1.0), 0.0, 1.0), 0.0)
 
 

@@ -38,7 +38,7 @@ def test_the_gradient_is_the_slope_of_the_loss() -> None:
 
 
 def test_the_coefficients_that_made_the_trees_are_found() -> None:
-    true = np.array([1.0, -1.0, 0.5, 2.0, 0.0, 1.5, 0.5])
+    true = np.array([1.0, -1.0, 0.5, 2.0, 0.0, 1.5, -0.5, 0.5])
     found = fitting.fit([example(seed, true, 8) for seed in range(300)])
     values = np.array([getattr(found, name) for name in (*EVIDENCE, "alone")])
     assert np.abs(values - true).max() < 0.3

@@ -8,6 +8,7 @@ from heritage_samples import law
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlflow_mother.heritage import ENGINE
 from mlflow_mother.heritage.parentage import EVIDENCE, Parentage, evidence, fitted, log_weights
 
 BETWEEN, PENDANT = EVIDENCE.index("between"), EVIDENCE.index("pendant")
@@ -20,7 +21,7 @@ def squared(points: np.ndarray) -> np.ndarray:
 def of_distances(distance: np.ndarray) -> np.ndarray:
     flat = np.full(distance.shape, 0.5)
     plain = distance + np.diag([np.inf] * len(distance))
-    return evidence(flat, flat, plain, distance, np.zeros(distance.shape))
+    return evidence(flat, flat, plain, distance, np.zeros(distance.shape), np.zeros(distance.shape, bool))
 
 
 AXES = np.eye(6)
@@ -63,7 +64,7 @@ def test_the_order_of_the_models_changes_nothing(seed, order):
     ancestor, projection, identical = rng.random((3, 5, 5))
     distance = squared(rng.normal(size=(5, 8)))
     plain = distance + np.diag([np.inf] * 5)
-    given_ = [ancestor, projection, plain, distance, identical]
+    given_ = [ancestor, projection, plain, distance, identical, rng.random((5, 5)) < 0.3]
     np.testing.assert_allclose(evidence(*(x[chosen] for x in given_)), evidence(*given_)[chosen], atol=1e-12)
 
 
@@ -77,10 +78,27 @@ def test_own_children_say_nothing_of_a_model_s_parent():
     ancestor = np.array([[0.0, 0.9, 0.9], [0.05, 0.0, 0.9], [0.05, 0.05, 0.0]])
     distance = np.array([[np.inf, 1.0, 1.0], [1.0, np.inf, 0.01], [1.0, 0.01, np.inf]])
     identical = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.8], [0.0, 0.8, 0.0]])
-    found = evidence(ancestor, np.full((3, 3), 0.5), distance, np.where(np.isinf(distance), 0, distance), identical)
+    squares = np.where(np.isinf(distance), 0, distance)
+    found = evidence(ancestor, np.full((3, 3), 0.5), distance, squares, identical, np.zeros((3, 3), bool))
     assert found[0, 1, EVIDENCE.index("distance")] == found[0, 1, EVIDENCE.index("untouched")] == 0
     assert found[0, 2, EVIDENCE.index("distance")] < -4
     assert found[0, 2, EVIDENCE.index("untouched")] == -1
+
+
+def test_whatever_a_clock_finds_younger_than_a_relative_is_rather_somebody_s_child():
+    older = np.array([[False, True], [False, False]])
+    flat = np.full((2, 2), 0.5)
+    found = evidence(flat, flat, flat, flat, flat, older)[..., EVIDENCE.index("younger")]
+    assert (found[0, 1], found[1, 0]) == (1, 0)
+
+
+def test_other_coefficients_are_another_engine():
+    """Stored results are made anew only when the engine's version changes."""
+    numbers = tuple(getattr(fitted(), name) for name in (*EVIDENCE, "alone"))
+    assert (ENGINE, numbers) == (
+        "mother-heritage/5",
+        (0.975, 0.885, 0.608, 3.206, 15.11, 3.783, 1.018, -1.977),
+    )
 
 
 def test_the_shipped_coefficients_all_speak_the_way_they_should():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,18 @@ from mlflow_mother.heritage.projection import Projection, weigh
 
 @pytest.fixture(scope="module")
 def perceptrons() -> list[tuple[object, object]]:
-    return [(fingerprint(root), fingerprint(child)) for root, child in families(norm=False, seeds=[7])][:2]
+    return pairs(weight_decay=0.0)
+
+
+def pairs(weight_decay: float) -> list[tuple[object, object]]:
+    trained = islice(families(norm=False, seeds=[7], weight_decay=weight_decay), 2)
+    return [(fingerprint(root), fingerprint(child)) for root, child in trained]
+
+
+def test_dead_units_that_decayed_tell_the_direction_all_the_same() -> None:
+    for root, child in pairs(weight_decay=0.01):
+        (edge,) = recover({"b": root, "a": child}).edges
+        assert (edge.parent, edge.child, edge.direction) == ("b", "a", "decided")
 
 
 def test_a_perceptron_that_calms_its_logits_is_linked_with_open_direction(perceptrons) -> None:  # type: ignore[no-untyped-def]
