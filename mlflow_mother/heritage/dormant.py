@@ -58,13 +58,19 @@ def decay(first: Fingerprint, second: Fingerprint, pair: Geometry) -> Decay:
     before, after = _values(first, second, pair, np.flatnonzero((pair.role != Role.STATE) & ~pair.identical & fine))
     kept = (before * after > 0) & (before != after)
     logs = np.log(before[kept] / after[kept])
-    return _common(np.sort(logs[np.abs(logs) < _LARGEST_LOG]))
+    # Sorted in single precision, whose error of 3e-8 is far below the widths, because that takes half the time.
+    return _common(np.sort(logs[np.abs(logs) < _LARGEST_LOG].astype(np.float32)).astype(np.float64))
 
 
 def _values(
     first: Fingerprint, second: Fingerprint, pair: Geometry, places: npt.NDArray[np.int64]
 ) -> tuple[Floats, Floats]:
     """Sampled values of the pairs at these places that both models hold."""
+    if np.array_equal(first.sample_offsets, second.sample_offsets) and np.array_equal(pair.a, pair.b):
+        chosen = np.zeros(len(first.names), bool)
+        chosen[pair.a[places]] = True
+        kept = np.repeat(chosen, np.diff(first.sample_offsets))
+        return first.sample[kept].astype(np.float64), second.sample[kept].astype(np.float64)
     one = [first.sample_of(int(i)) for i in pair.a[places]]
     other = [second.sample_of(int(j)) for j in pair.b[places]]
     common = [min(len(x), len(y)) for x, y in zip(one, other, strict=True)]

@@ -72,14 +72,21 @@ class Family:
         """The same from whichever side it was made."""
         return self.table.either(self.members[first], self.members[second])
 
-    def _of_pairs(self, value: Callable[[Comparison], float], *, alone: float) -> Floats:
-        """A symmetric value of all pairs, shape ``(n, n)``; ``alone`` on the diagonal and where none was compared."""
-        count = len(self.members)
-        found = np.full((count, count), alone)
-        for i, j in combinations(range(count), 2):
+    @cached_property
+    def _compared(self) -> list[tuple[int, int, Comparison]]:
+        """All comparisons, each with the positions of its first and its second model."""
+        found = []
+        for i, j in combinations(range(len(self.members)), 2):
             pair = self.either(i, j)
             if pair is not None:
-                found[i, j] = found[j, i] = value(pair)
+                found.append((i, j, pair) if pair.first == self.models[self.members[i]].digest else (j, i, pair))
+        return found
+
+    def _of_pairs(self, value: Callable[[Comparison], float], *, alone: float) -> Floats:
+        """A symmetric value of all pairs, shape ``(n, n)``; ``alone`` on the diagonal and where none was compared."""
+        found = np.full((len(self.members), len(self.members)), alone)
+        for i, j, pair in self._compared:
+            found[i, j] = found[j, i] = value(pair)
         return found
 
     @cached_property
@@ -94,13 +101,10 @@ class Family:
         """Probabilities of ancestor, descendant, siblings for each ordered pair, shape ``(n, n, 3)``."""
         count = len(self.members)
         found = np.full((count, count, 3), 1 / 3)
-        for i, j in combinations(range(count), 2):
-            pair = self.either(i, j)
-            if pair is not None:
-                one, other = (i, j) if pair.first == self.models[self.members[i]].digest else (j, i)
-                ancestor, descendant, siblings = pair.hypotheses.shifted(self._outside(one, other)).posterior()
-                found[one, other] = ancestor, descendant, siblings
-                found[other, one] = descendant, ancestor, siblings
+        for i, j, pair in self._compared:
+            ancestor, descendant, siblings = pair.hypotheses.shifted(self._outside(i, j)).posterior()
+            found[i, j] = ancestor, descendant, siblings
+            found[j, i] = descendant, ancestor, siblings
         return found
 
     @cached_property
@@ -140,24 +144,18 @@ class Family:
     @cached_property
     def _older(self) -> npt.NDArray[np.bool_]:
         """Whether a clock tells that the first of two is the older one, shape ``(n, n)``."""
-        count = len(self.members)
-        found = np.zeros((count, count), bool)
-        for i, j in combinations(range(count), 2):
-            either = self.either(i, j)
-            pair = self.pair(i, j) if either and either.certificates else None
-            for clock in (item for item in pair.certificates if item.clock) if pair else ():
-                found[i, j] |= clock.forward is True
-                found[j, i] |= clock.forward is False
+        found = np.zeros((len(self.members), len(self.members)), bool)
+        for i, j, pair in self._compared:
+            clocks = [certificate.forward for certificate in pair.certificates if certificate.clock]
+            found[i, j], found[j, i] = True in clocks, False in clocks
         return found
 
     @cached_property
     def _projection(self) -> Floats:
         """Median projections over matrices, as far as they are to be believed, shape ``(n, n)``; 1/2 where unknown."""
-        count = len(self.members)
-        found = np.full((count, count), 0.5)
-        for i, j in combinations(range(count), 2):
-            pair = self.pair(i, j)
-            for group in pair.projections if pair is not None else ():
+        found = np.full((len(self.members), len(self.members)), 0.5)
+        for i, j, pair in self._compared:
+            for group in pair.projections:
                 if group.role == "matrix":
                     found[i, j] = 0.5 + (np.clip(group.median, -0.5, 1.5) - 0.5) * believed(group.overshoot)
                     found[j, i] = 1.0 - found[i, j]

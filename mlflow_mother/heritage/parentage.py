@@ -16,7 +16,6 @@ There, for a third model *k*:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
@@ -38,6 +37,10 @@ says nothing of the other's parent."""
 FEW = 2.0
 """Relatives that are added in thought, from which nothing lies off the way: few real ones, which also estimate the
 metric, say less than many."""
+
+MOST_THIRDS = 128
+"""Third models that are looked at for each child: its nearest ones, itself among them. What lies between it and its
+parent, and its siblings, are near it; all triangles of a thousand relatives would take half a minute."""
 
 _LEAST_LOG = -6.0
 _FARTHEST = 6.0
@@ -155,29 +158,28 @@ def _triangles(squared: Floats) -> tuple[Floats, Floats]:
     between, pendant = np.zeros((count, count)), np.zeros((count, count))
     if count < 3:
         return between, pendant
-    least = 1e-12 * max(squared.max(), 1e-300)
-    for i, j, k, at_i, at_j, at_k in _angles(squared):
-        # A quarter of the squared way is what a model half-way has on both sides.
-        lengths = np.maximum(squared[i, j], least)
-        halves = 4 * np.minimum(squared[i, k] / lengths, 1.0) * np.minimum(squared[k, j] / lengths, 1.0)
-        lies = np.minimum(halves, 1.0) * np.exp(-0.5 * (at_k / RIGHT_ANGLE) ** 2)
-        off = np.where(at_i < SAME_WAY, np.maximum(np.minimum(at_i, at_j), 0.0), 0.0)
+    floor = 1e-12 * max(squared.max(), 1e-300)
+    sides = np.sqrt(np.maximum(squared, floor))
+    i = np.arange(count)[:, None]
+    for j in range(count):
+        k = np.sort(np.argsort(squared[j], kind="stable")[:MOST_THIRDS])
         third = (k != i) & (k != j)
-        between[i] = np.where(third, lies, 0.0).max(axis=1)
-        pendant[i] = np.where(third, off, 0.0).sum(axis=1) / (count - 2 + FEW)
+        ij, ik, jk = squared[:, j, None], squared[:, k], squared[j, k]
+        to_j, to_k, from_j = sides[:, j, None], sides[:, k], sides[j, k]
+        at_i, at_j, at_k = (
+            np.clip(cosine, -1.0, 1.0)
+            for cosine in (
+                (ij + ik - jk) / (2 * to_j * to_k),
+                (ij + jk - ik) / (2 * to_j * from_j),
+                (ik + jk - ij) / (2 * to_k * from_j),
+            )
+        )
+        # A quarter of the squared way is what a model half-way has on both sides.
+        lengths = np.maximum(ij, floor)
+        halves = np.minimum(4 * np.minimum(ik / lengths, 1.0) * np.minimum(jk / lengths, 1.0), 1.0)
+        lies = halves * np.exp(-0.5 * (at_k / RIGHT_ANGLE) ** 2)
+        off = np.where(at_i < SAME_WAY, np.maximum(np.minimum(at_i, at_j), 0.0), 0.0)
+        between[:, j] = np.where(third, lies, 0.0).max(axis=1)
+        pendant[:, j] = np.where(third, off, 0.0).sum(axis=1) / (third.sum(axis=1) + FEW)
+    between[np.diag_indices(count)] = pendant[np.diag_indices(count)] = 0.0
     return between, pendant
-
-
-def _angles(
-    squared: Floats,
-) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64], Floats, Floats, Floats]]:
-    """For each model *i* the cosines at all corners of its triangles, shape ``(n, n)`` over *j* and *k*."""
-    count = len(squared)
-    sides = np.sqrt(np.maximum(squared, 1e-12 * max(squared.max(), 1e-300)))
-    j, k = np.arange(count)[:, None], np.arange(count)[None, :]
-    for i in range(count):
-        ij, ik, jk = squared[i][:, None], squared[i][None, :], squared
-        at_i = (ij + ik - jk) / (2 * sides[i][:, None] * sides[i][None, :])
-        at_j = (ij + jk - ik) / (2 * sides[i][:, None] * sides)
-        at_k = (ik + jk - ij) / (2 * sides[i][None, :] * sides)
-        yield i, j, k, *(np.clip(cosine, -1.0, 1.0) for cosine in (at_i, at_j, at_k))

@@ -37,10 +37,11 @@ RADIAL_OVERSHOOT = 0.3
 """Mean overshoot from which on slopes say nothing. Un-normalised networks that behave stay below 0.2, confident
 perceptrons on a shifted task lie at 0.2 to 1.6."""
 
-SIBLING_SLOPES = np.linspace(0.25, 0.75, 11)
+SIBLING_SLOPES = tuple(np.linspace(0.25, 0.75, 11).tolist())
 """Slopes that two children of one ancestor give, equally likely."""
 
-_SLOPES = np.concatenate([[0.0, 1.0], SIBLING_SLOPES])
+_SINGULAR = 1e-13
+_SLOPES = (0.0, 1.0, *SIBLING_SLOPES)
 
 EVIDENCE_SHARE = 0.7
 """Share of the groups' joint log-likelihood that counts: their errors are correlated."""
@@ -148,27 +149,29 @@ def _regress(x: Floats, y: Floats, prior: float) -> tuple[float, float, float]:
         Slope, its standard error, intercept.
     """
     free = prior > 0.0 and len(x) > 2
-    design = np.stack([x, np.ones_like(x)], axis=1) if free else x[:, None]
     weight = 1.0 / x
     root = np.sqrt(x)
     sigma2 = _median((y - _median(y / x) * x) ** 2 / x) + 1e-12
-    freedom = max(1, len(x) - design.shape[1])
+    freedom = max(1, len(x) - (2 if free else 1))
     for _ in range(20):
-        scaled = design * weight[:, None]
-        normal = design.T @ scaled
+        # The normal equations of two unknowns, or of the slope alone.
+        xx, xy = float(weight @ (x * x)), float(weight @ (x * y))
+        slope, shrink, inverse = xy / xx, 0.0, 1.0 / xx
         if free:
-            normal[1, 1] += sigma2 / prior**2
-            beta = np.linalg.solve(normal, scaled.T @ y)
-        else:
-            beta = (scaled.T @ y) / normal[0]
-        residual = np.abs((y - design @ beta) / root)
+            ones, sum_x, sum_y = float(weight.sum()) + sigma2 / prior**2, float(weight @ x), float(weight @ y)
+            determinant = xx * ones - sum_x * sum_x
+            # Where all x are one and tiny, slope and intercept cannot be told apart, not even by the prior.
+            if determinant > _SINGULAR * xx * ones:
+                slope, shrink = (xy * ones - sum_x * sum_y) / determinant, (xx * sum_y - sum_x * xy) / determinant
+                inverse = ones / determinant
+        residual = np.abs((y - shrink - slope * x) / root)
         spread = max(1.4826 * _median(residual), 1e-9)
         relative = np.minimum(1.0, 1.5 * spread / np.maximum(residual, 1e-30))
         weight = relative / x
         sigma2 = max(float((residual**2 * relative).sum()) / freedom, spread**2) + 1e-12
-    error = float(np.sqrt(sigma2 * np.linalg.inv(normal)[0, 0]))
+    error = math.sqrt(sigma2 * inverse)
     few = 0.5 / len(x) if len(x) < 4 else 0.0
-    return float(beta[0]), error + few, float(beta[1]) if free else 0.0
+    return slope, error + few, shrink
 
 
 def _median(values: Floats) -> float:
@@ -185,15 +188,18 @@ def weigh(projections: tuple[Projection, ...]) -> Hypotheses:
     """
     if not projections:
         return Hypotheses(ancestor=0.0, descendant=0.0, siblings=0.0)
-    groups = [(g.slope, math.hypot(g.error, SLOPE_MISFIT[g.role]), max(1, g.tensors - 2)) for g in projections]
-    slope, scale, freedom = np.array(groups).T[:, :, None]
-    z2 = ((slope - _SLOPES) / scale) ** 2
-    share = EVIDENCE_SHARE * believed(max(g.overshoot for g in projections))
-    total = share * (-(freedom + 1) / 2 * np.log1p(z2 / freedom)).sum(axis=0)
+    share = EVIDENCE_SHARE * believed(max(group.overshoot for group in projections))
+    logs = [0.0] * len(_SLOPES)
+    for group in projections:
+        scale, freedom = math.hypot(group.error, SLOPE_MISFIT[group.role]), max(1, group.tensors - 2)
+        factor = -share * (freedom + 1) / 2
+        for n, slope in enumerate(_SLOPES):
+            z = (group.slope - slope) / scale
+            logs[n] += factor * math.log1p(z * z / freedom)
     return Hypotheses(
-        ancestor=float(total[0]),
-        descendant=float(total[1]),
-        siblings=_log_sum(total[2:].tolist()) - math.log(len(SIBLING_SLOPES)),
+        ancestor=logs[0],
+        descendant=logs[1],
+        siblings=_log_sum(logs[2:]) - math.log(len(SIBLING_SLOPES)),
     )
 
 

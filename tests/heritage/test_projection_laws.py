@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlflow_mother.heritage.geometry import Geometry
-from mlflow_mother.heritage.projection import Hypotheses, interval, project, weigh
+from mlflow_mother.heritage.projection import Hypotheses, _regress, interval, project, weigh
 from mlflow_mother.heritage.roles import Role
 from mlflow_mother.testing.trees import finetuned
 
@@ -130,3 +130,12 @@ def test_one_tensor_says_less_than_many():
     (one,) = compared(few, finetuned(few, 2)).projections
     assert interval(one) > 0.5
     assert interval(compared(base(), finetuned(base(), 2)).projections[0]) < 0.1
+
+
+@pytest.mark.parametrize("x", [1e-14, 1e-9, 1.0])
+def test_tensors_that_all_moved_alike_have_a_slope_all_the_same(x: float) -> None:
+    y = x * np.array([0.1, 0.2, 0.25, 0.3, 0.4])
+    slope, error, shrink = _regress(np.full(5, x), y, 0.01)
+    assert 0.1 <= slope <= 0.4
+    assert np.isfinite(error)
+    assert abs(shrink) <= 0.01
