@@ -15,7 +15,7 @@ import numpy.typing as npt
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage.certificates import PROOF
 from mlflow_mother.heritage.comparison import Comparison, ComparisonTable
-from mlflow_mother.heritage.increments import whitened_distances
+from mlflow_mother.heritage.increments import LEAST_WHITENED, whitened_distances
 from mlflow_mother.heritage.merges import Merge, find_merges
 from mlflow_mother.heritage.parentage import EVIDENCE, Parentage, evidence, log_weights
 from mlflow_mother.heritage.projection import believed
@@ -131,7 +131,8 @@ class Family:
         chosen = np.ix_(self.originals, self.originals)
         plain = np.where(np.isfinite(self.distance), self.distance, _UNRELATED_DISTANCE)[chosen]
         np.fill_diagonal(plain, 0.0)
-        whitened = whitened_distances([self.models[self.members[i]] for i in self.originals])
+        many = len(self.originals) >= LEAST_WHITENED
+        whitened = whitened_distances([self.models[self.members[i]] for i in self.originals]) if many else None
         return evidence(
             ancestor=self.posterior[chosen][..., 0],
             projection=self._projection[chosen],

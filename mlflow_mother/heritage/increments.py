@@ -30,6 +30,9 @@ VECTOR_RIDGE = 0.1
 VECTOR_WEIGHT = 0.3
 """Weight of a bias or norm gain against a matrix: it has far fewer elements."""
 
+LEAST_WHITENED = 9
+"""Fewest models from whose differences the covariances can be estimated; between fewer, plain distances do better."""
+
 MOST_TENSORS = 64
 """Tensors that are looked at; of more, evenly spread ones."""
 

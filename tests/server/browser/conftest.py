@@ -28,7 +28,7 @@ def fill(server: Server, folder: Path) -> None:
         client = mlflow.MlflowClient()
         base = network(0, layers=12)
         digits = finetuned(base, 1, 0.2)
-        for weights in (base, digits, finetuned(digits, 2, 0.2)):
+        for weights in (base, digits, finetuned(digits, 2, 0.1)):
             newest = register("digits", weights, folder)
         client.create_registered_model("empty")
         client.set_registered_model_alias("digits", "champion", "3")
