@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import textwrap
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+
+from threadpoolctl import threadpool_limits
 
 from benchmarks.accuracy.report import document, report
 from benchmarks.accuracy.running import measure, measure_registry
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--plots", type=Path, help="a folder for pictures")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
+    threadpool_limits(1)  # Matrices are small, and processes as many as processors.
     plans = zoo(small=options.small)
     grown = [plan for plan in plans if (options.cache / plan.name / TRUTH).exists()]
     if len(grown) < len(plans):

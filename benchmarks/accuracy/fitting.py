@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from benchmarks.accuracy.cases import Case, Grown
 from benchmarks.zoo.growing import TRUTH
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the files are other ones")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
+    threadpool_limits(1)  # Matrices are small, and processes as many as processors.
     folders = [options.cache / plan.name for plan in zoo()]
     missing = [folder.name for folder in folders if not (folder / TRUTH).exists()]
     if missing:

@@ -135,8 +135,8 @@ class FalseEdges:
         undecided: How many more are linked without a direction.
         rate: Share of the pairs; interval from drawing trees.
         independent: Upper 95 % bound of that share if pairs were independent (Clopper and Pearson 1934).
-        clusters: How many trees, or pairs of trees, the pairs are from.
-        touched: In how many of them there is a false edge.
+        clusters: How many trees the pairs are from.
+        touched: How many of them have a false edge.
         touched_bound: Upper 95 % bound of that share.
         auc: Area under the curve that tells relatives from these pairs by the probability of being related.
     """
@@ -162,16 +162,17 @@ def false_edges(measured: Sequence[Pairs], kind: str, seed: int = 0) -> FalseEdg
     sums = np.array([(some.parents, some.pairs) for some in chosen], dtype=float)
     spread = np.stack([_times(weights, some, names) for some in chosen], axis=1) @ sums
     edges, pairs = (int(total) for total in sums.sum(axis=0))
-    touched = sum(some.parents > 0 for some in chosen)
+    clusters = {tree for some in chosen for tree in some.trees}
+    touched = {tree for some in chosen for tree in some.trees if some.parents > 0}
     return FalseEdges(
         pairs=pairs,
         edges=edges,
         undecided=sum(some.undecided for some in chosen),
         rate=(edges / pairs, *interval(ratio(spread[:, 0], spread[:, 1]))),
         independent=upper_bound(edges, pairs),
-        clusters=len(chosen),
-        touched=touched,
-        touched_bound=upper_bound(touched, len(chosen)),
+        clusters=len(clusters),
+        touched=len(touched),
+        touched_bound=upper_bound(len(touched), len(clusters)),
         auc=_separated(measured, chosen, names, weights[:300]),
     )
 

@@ -179,7 +179,7 @@ def _directions(title: str, found: Mapping[str, Any]) -> str:
 
 def _strangers(found: Mapping[str, Any]) -> str:
     head = ["unrelated pairs", "pairs", "false edges", "undecided", "per 1,000", "if independent", "AUC of related"]
-    rows = [[*head, "units with any", "bound"]]
+    rows = [[*head, "trees with any", "bound"]]
     for kind, one in found.items():
         value, low, high = (1000 * part for part in one["rate"])
         spread = f" [{low:.2f}, {high:.2f}]" if one["edges"] else ""
@@ -198,7 +198,7 @@ def _strangers(found: Mapping[str, Any]) -> str:
         )
     note = _note(
         "per 1,000: interval from drawing trees; if independent: Clopper-Pearson's upper 95 % bound over pairs; "
-        "units: trees, or pairs of trees for another tree's; bound: of the share of units with any, in the same way. "
+        "bound: of the share of trees with any, in the same way. "
         "Pairs of one start share an ancestor: the initialisation."
     )
     return f"\n{lined(rows)}\n{note}"
