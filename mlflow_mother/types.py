@@ -170,6 +170,11 @@ class Edge(Record):
     rank: int | None = None
     evidence: tuple[Evidence, ...] = ()
 
+    @property
+    def precedence(self) -> tuple[float, float, str]:
+        """Orders the parents of one child: the heaviest comes last, of equally heavy ones the most probable."""
+        return self.weight, self.probability, self.parent
+
 
 class ModelTree(Record):
     """A recovered model tree (a forest, with several parents where models were merged).

@@ -82,7 +82,7 @@ class TagSet:
         parents = lineage.parents(lineage.subject)
         values = {SUBJECT: subject(ref, lineage.subject_digest), STATUS: status_of(lineage).value}
         if parents:
-            best = max(parents, key=lambda edge: (edge.weight, edge.probability, edge.parent))
+            best = max(parents, key=lambda edge: edge.precedence)
             values[RELATION] = best.relation.value
             values[CONFIDENCE] = f"{min(edge.probability for edge in parents):.3f}"
             if _is_registered(best.parent):
@@ -160,7 +160,7 @@ def root_of(lineage: Lineage) -> str | None:
         parents = lineage.parents(at)
         if not parents:
             return found
-        at = max(parents, key=lambda edge: (edge.weight, edge.probability, edge.parent)).parent
+        at = max(parents, key=lambda edge: edge.precedence).parent
         found = at if _is_registered(at) else found
     return found
 

@@ -142,14 +142,35 @@ def lineage_of(subject: str, digest: str, edges: Iterable[Edge], nodes: Mapping[
 
 
 def changed(before: Iterable[Edge], after: Iterable[Edge]) -> set[str]:
-    """The nodes whose own edges say something else than before.
+    """The nodes whose own edges say something else than before, and those that have another oldest ancestor.
 
     Probabilities drift a little whenever a relative comes; less than :data:`SAME_PROBABILITY` is no change.
     """
     old = {(edge.parent, edge.child): edge for edge in before}
     new = {(edge.parent, edge.child): edge for edge in after}
     differing = [key for key in {*old, *new} if not _agree(old.get(key), new.get(key))]
-    return {end for key in differing for end in key}
+    was, now = _oldest(old.values()), _oldest(new.values())
+    return {end for key in differing for end in key} | {node for node in now if node in was and was[node] != now[node]}
+
+
+def _oldest(edges: Iterable[Edge]) -> dict[str, str | None]:
+    """Each child's oldest registered ancestor along the heaviest decided edges, itself where there is none above."""
+    above: dict[str, Edge] = {}
+    for edge in edges:
+        if edge.direction == "decided":
+            above[edge.child] = max(edge, above.get(edge.child, edge), key=lambda one: one.precedence)
+    found: dict[str, str | None] = {}
+    for start in above:
+        path: dict[str, None] = {}
+        node = start
+        while node in above and node not in found and node not in path:
+            path[node] = None
+            node = above[node].parent
+        oldest = found.get(node, node if is_registered(node) else None)
+        for below in reversed(path):
+            oldest = oldest or (below if is_registered(below) else None)
+            found[below] = oldest
+    return found
 
 
 def _agree(old: Edge | None, new: Edge | None) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlflow_mother.registry.tags import root_of
 from mlflow_mother.service.families import (
     MAX_LINEAGE,
+    changed,
     component,
     heritage,
     lineage_of,
@@ -78,3 +82,21 @@ def test_a_lineage_holds_the_nearest_nodes() -> None:
 def test_a_component_follows_edges_both_ways() -> None:
     edges = [edge("models:/a/1", "models:/b/1"), edge("models:/c/1", "models:/b/1"), edge("models:/x/1", "models:/y/1")]
     assert component(edges, "models:/a/1") == {"models:/a/1", "models:/b/1", "models:/c/1"}
+
+
+@given(forests(), forests())
+def test_who_has_other_edges_or_another_root_than_before_has_changed(before: ModelTree, after: ModelTree) -> None:
+    def said(tree: ModelTree, name: str) -> object:
+        lineage = lineage_of(name, "digest", tree.edges, {model: Node(id=model) for model in MODELS})
+        own = {(one.parent, one.child) for one in tree.edges if name in (one.parent, one.child)}
+        return own, root_of(lineage)
+
+    assert set(MODELS) & changed(before.edges, after.edges) == {
+        name for name in MODELS if said(before, name) != said(after, name)
+    }
+
+
+def test_all_below_a_new_root_have_changed() -> None:
+    chain = [edge(parent, child) for parent, child in pairwise(MODELS[1:])]
+    assert changed(chain, [edge(MODELS[0], MODELS[1]), *chain]) == set(MODELS)
+    assert changed(chain, chain) == set()
