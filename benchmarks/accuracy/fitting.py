@@ -31,7 +31,7 @@ from benchmarks.zoo.plans import zoo
 from mlflow_mother.heritage import parentage as shipped
 from mlflow_mother.heritage.parentage import EVIDENCE, Parentage
 from mlflow_mother.heritage.recovery import families
-from mlflow_mother.heritage.topology import edge_probabilities, log_total
+from mlflow_mother.heritage.topology import best_forest, edge_probabilities, log_total
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,6 +59,7 @@ class Example:
         offset: Log-weight of every edge from outside, ``-inf`` of impossible ones, shape ``(n, n)``.
         parents: Position of each one's true parent, -1 for none, shape ``(n,)``.
         weight: Of this example in the likelihood.
+        complete: Whether no network of the tree is withheld.
     """
 
     architecture: str
@@ -66,6 +67,7 @@ class Example:
     offset: Floats
     parents: npt.NDArray[np.int64]
     weight: float
+    complete: bool
 
 
 def examples(folder: Path, seed: int = 0) -> list[Example]:
@@ -75,12 +77,13 @@ def examples(folder: Path, seed: int = 0) -> list[Example]:
         example
         for share in SHARES
         for draw in range(DRAWS if share else 1)
-        for example in _of(tree.case(share, seed + 1000, draw), 1 / DRAWS if share else COMPLETE_WEIGHT)
+        for example in _of(tree.case(share, seed + 1000, draw))
     ]
 
 
-def _of(case: Case, weight: float) -> list[Example]:
+def _of(case: Case) -> list[Example]:
     found = []
+    weight = 1 / DRAWS if case.withheld else COMPLETE_WEIGHT
     for family in families(case.models, comparisons=case.known.comparisons, parentage=shipped.fitted()):
         # Children of several parents or of none that can be found are no examples; others' surrogates are.
         names = [family.members[i] for i in family.originals]
@@ -90,34 +93,54 @@ def _of(case: Case, weight: float) -> list[Example]:
         above = [next(iter(case.parents[name]), None) for name in names]
         parents = np.array([names.index(parent) if parent in names else -1 for parent in above])
         chosen = np.ix_(family.originals, family.originals)
-        found.append(Example(case.architecture, family.evidence, family.log_related[chosen], parents, weight))
+        offset = family.log_related[chosen]
+        # A parent that does not even look related counts as missing.
+        parents = np.where(np.isfinite(offset[parents, np.arange(len(parents))]), parents, -1)
+        found.append(Example(case.architecture, family.evidence, offset, parents, weight, not case.withheld))
     return found
 
 
 def fit(data: Sequence[Example]) -> Parentage:
-    """The most likely coefficients, under a weak prior; convex, so there is one answer."""
-    start = np.zeros(len(EVIDENCE) + 1)
-    found = minimize(_loss, start, args=(data,), jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-12})
-    values = [round(float(value), _DIGITS) for value in found.x]
+    """The most likely coefficients, as they are shipped."""
+    values = [round(float(value), _DIGITS) for value in coefficients(data)]
     return Parentage(version=VERSION, **dict(zip((*EVIDENCE, "alone"), values, strict=True)))
+
+
+def coefficients(data: Sequence[Example]) -> Floats:
+    """The most likely coefficients under a weak prior, the root's last; convex, so there is one answer."""
+    start = np.zeros(data[0].evidence.shape[-1] + 1)
+    found = minimize(_loss, start, args=(data,), jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-12})
+    return np.asarray(found.x)
+
+
+def log_likelihood(example: Example, coefficients: Floats) -> float:
+    """Logarithm of the true forest's probability."""
+    weights, roots = _log_weights(example, coefficients)
+    child = np.flatnonzero(example.parents >= 0)
+    told = weights[example.parents[child], child].sum() + roots[example.parents < 0].sum()
+    return float(told - log_total(weights, roots))
+
+
+def most_probable(example: Example, coefficients: Floats) -> npt.NDArray[np.int64]:
+    """Each one's parent in the engine's answer, -1 for none."""
+    found = best_forest(*edge_probabilities(*_log_weights(example, coefficients)))
+    return np.array([-1 if parent is None else parent for parent in found])
+
+
+def _log_weights(example: Example, coefficients: Floats) -> tuple[Floats, Floats]:
+    weights = np.asarray(example.offset + example.evidence @ coefficients[:-1])
+    return weights, np.full(len(weights), coefficients[-1])
 
 
 def _loss(coefficients: Floats, data: Sequence[Example]) -> tuple[float, Floats]:
     total, gradient = 0.5 * PRIOR * float(coefficients @ coefficients), PRIOR * coefficients
     for example in data:
-        count = len(example.parents)
-        weights = example.offset + example.evidence @ coefficients[:-1]
-        roots = np.full(count, coefficients[-1])
-        edges, alone = edge_probabilities(weights, roots)
-        child = np.flatnonzero((example.parents >= 0) & np.isfinite(weights[example.parents, np.arange(count)]))
-        parent = example.parents[child]
-        root = np.flatnonzero(example.parents < 0)
-        told = weights[parent, child].sum() + coefficients[-1] * len(root)
-        total += example.weight * float(log_total(weights, roots) - told)
-        expected = edges.copy()
-        expected[parent, child] -= 1
-        gradient[:-1] += example.weight * np.einsum("ij,ijf->f", expected, example.evidence)
-        gradient[-1] += example.weight * (alone.sum() - len(root))
+        edges, alone = edge_probabilities(*_log_weights(example, coefficients))
+        child = np.flatnonzero(example.parents >= 0)
+        total -= example.weight * log_likelihood(example, coefficients)
+        edges[example.parents[child], child] -= 1
+        gradient[:-1] += example.weight * np.einsum("ij,ijf->f", edges, example.evidence)
+        gradient[-1] += example.weight * (alone.sum() - np.count_nonzero(example.parents < 0))
     return total, gradient
 
 

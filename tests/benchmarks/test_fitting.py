@@ -8,13 +8,14 @@ import numpy as np
 from scipy.optimize import approx_fprime
 
 from benchmarks.accuracy import fitting
+from benchmarks.accuracy.ablation import judge, variants
 from benchmarks.accuracy.engine import unseen
 from benchmarks.accuracy.fitting import FOLDS, Example
 from benchmarks.zoo.networks import ARCHITECTURES
 from mlflow_mother.heritage.parentage import EVIDENCE
 
 
-def example(seed: int, coefficients: np.ndarray | None = None, count: int = 6) -> Example:
+def example(seed: int, coefficients: np.ndarray | None = None, count: int = 6, of: str = "none") -> Example:
     """A family whose parents were drawn with these coefficients, or at random; earlier ones come first."""
     rng = np.random.default_rng(seed)
     evidence = rng.normal(size=(count, count, len(EVIDENCE)))
@@ -27,7 +28,7 @@ def example(seed: int, coefficients: np.ndarray | None = None, count: int = 6) -
         drawn = int(rng.choice(child + 1, p=chances / chances.sum()))
         parents.append(-1 if drawn == child else drawn)
     offset = np.where(np.triu(np.ones((count, count), bool), 1), 0.0, -np.inf)
-    return Example("none", evidence, offset, np.array(parents), 1.0)
+    return Example(of, evidence, offset, np.array(parents), 1.0, complete=seed % 2 == 0)
 
 
 def test_the_gradient_is_the_slope_of_the_loss() -> None:
@@ -42,6 +43,18 @@ def test_the_coefficients_that_made_the_trees_are_found() -> None:
     found = fitting.fit([example(seed, true, 8) for seed in range(300)])
     values = np.array([getattr(found, name) for name in (*EVIDENCE, "alone")])
     assert np.abs(values - true).max() < 0.3
+
+
+def test_evidence_that_decides_is_missed_and_evidence_that_says_nothing_is_not() -> None:
+    true = np.array([0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 0.0, -1.0])
+    data = [example(seed, true, 6, of) for seed in range(20) for of in ("one", "other")]
+    named = dict(variants(data))
+    whole, decisive, idle = (
+        judge((name, named[name]))[1] for name in ("all evidence", f"without {EVIDENCE[2]}", f"without {EVIDENCE[1]}")
+    )
+    assert whole.complete > 0.8 > decisive.complete
+    assert whole.log_likelihood > decisive.log_likelihood + 50
+    assert abs(whole.log_likelihood - idle.log_likelihood) < 5
 
 
 def test_no_architecture_is_judged_by_coefficients_that_saw_it() -> None:
