@@ -76,20 +76,27 @@ export async function busy(buttons, job) {
   }
 }
 
+/** Style sheets that are on their way, by address. @type {Map<string, Promise<void>>} */
+const asked = new Map();
+
 /** Waits for style sheets beside this file; one that cannot be had hides nothing and is tried again by the next caller. @param {string[]} names */
 export async function styles(...names) {
   await Promise.all(
     names.map((name) => {
       const href = new URL(name, import.meta.url).href;
       if ([...document.styleSheets].some((sheet) => sheet.href === href)) return null;
-      const link = el("link", { rel: "stylesheet", href });
-      const tried = new Promise((done) => {
-        link.addEventListener("load", done);
-        link.addEventListener("error", done);
-        link.addEventListener("error", () => link.remove());
-      });
-      document.head.append(link);
-      return tried;
+      if (!asked.has(href)) asked.set(href, fetched(href));
+      return asked.get(href);
     }),
   );
+}
+
+/** Loads a style sheet; settles when it is there or cannot be had. @param {string} href @returns {Promise<void>} */
+function fetched(href) {
+  const link = el("link", { rel: "stylesheet", href });
+  document.head.append(link);
+  return new Promise((done) => {
+    link.addEventListener("load", () => done());
+    link.addEventListener("error", () => (link.remove(), done()));
+  }).finally(() => asked.delete(href));
 }

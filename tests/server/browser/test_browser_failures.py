@@ -63,6 +63,20 @@ def test_a_style_sheet_that_fails_hides_nothing_and_is_asked_for_again(visit: Vi
     assert page.evaluate(fonts, ".mother-tree-tools > button") == page.evaluate(fonts, ".mother-view")
 
 
+def test_views_that_open_at_once_share_one_style_sheet(visit: Visit) -> None:
+    page = visit(model("digits", 1))
+    count = page.evaluate(
+        """async (module) => {
+          const { styles } = await import(module);
+          for (const link of document.querySelectorAll("link[href$='/tree.css']")) link.remove();
+          await Promise.all([styles("tree.css"), styles("tree.css"), styles("tree.css")]);
+          return document.querySelectorAll("link[href$='/tree.css']").length;
+        }""",
+        page.evaluate("performance.getEntriesByType('resource').find((one) => one.name.endsWith('/dom.js')).name"),
+    )
+    assert count == 1
+
+
 def test_relatives_that_vanish_and_return_are_drawn(visit: Visit) -> None:
     page = visit(model("digits", 1))
     page.route(LINEAGE, without_nodes)
