@@ -11,6 +11,9 @@ from tree_samples import chain, edge, everything, long_trees, star, tree, trees,
 from mlflow_mother.export.layout import Layout, PlacedEdge, PlacedNode, layout
 from mlflow_mother.types import ModelTree, Node, Relation
 
+ROUNDED = 0.1 + 1e-6
+"""A box's end and the plan's are each rounded to a tenth, and sums of tenths to a float."""
+
 
 def corners(path: str) -> list[tuple[float, float]]:
     """End points of the straight stretches, a bend taken at its corner."""
@@ -41,10 +44,10 @@ def check(plan: Layout) -> None:
     for box in plan.nodes:
         assert box.x >= 0
         assert box.y >= 0
-        assert box.x + box.width <= plan.width + 0.1
-        assert box.y + box.height <= plan.height + 0.1
+        assert box.x + box.width <= plan.width + ROUNDED
+        assert box.y + box.height <= plan.height + ROUNDED
     for line in plan.edges:
-        assert all(-0.1 <= x <= plan.width + 0.1 and -0.1 <= y <= plan.height + 0.1 for x, y in corners(line.path))
+        assert all(-0.1 <= x <= plan.width + ROUNDED and -0.1 <= y <= plan.height + ROUNDED for x, y in corners(line.path))
         hit = [box.id for box in plan.nodes if crosses(line, box)]
         assert not hit, f"the line from {line.parent} to {line.child} runs through {hit}"
 
