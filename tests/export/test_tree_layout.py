@@ -47,7 +47,8 @@ def check(plan: Layout) -> None:
         assert box.x + box.width <= plan.width + ROUNDED
         assert box.y + box.height <= plan.height + ROUNDED
     for line in plan.edges:
-        assert all(-0.1 <= x <= plan.width + ROUNDED and -0.1 <= y <= plan.height + ROUNDED for x, y in corners(line.path))
+        width, height = plan.width + ROUNDED, plan.height + ROUNDED
+        assert all(-ROUNDED <= x <= width and -ROUNDED <= y <= height for x, y in corners(line.path))
         hit = [box.id for box in plan.nodes if crosses(line, box)]
         assert not hit, f"the line from {line.parent} to {line.child} runs through {hit}"
 
