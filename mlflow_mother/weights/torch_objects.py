@@ -241,7 +241,8 @@ class _Walk:
         return TORCH[short]
 
     def _module(self, state: Mapping[str, Any], path: tuple[str, ...], depth: int) -> Found:
-        transient = state.get("_non_persistent_buffers_set") or ()
+        named = state.get("_non_persistent_buffers_set")
+        transient = named if isinstance(named, (set, frozenset, list, tuple)) else ()
         for key, part in _parts(state.get("_parameters")).items():
             yield from self._leaf(part, (*path, key), depth)
         for key, part in _parts(state.get("_buffers")).items():

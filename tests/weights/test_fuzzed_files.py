@@ -97,6 +97,13 @@ def test_a_damaged_file_is_sound_or_refused(original, edits):
     check(damage(data, edits), suffix)
 
 
+def test_a_damaged_name_of_a_class_within_a_module_is_sound_or_refused():
+    suffix, make = FILES["module"]
+    whole = make()
+    assert b"__builtin__\nset" in whole, "the set of buffers that are not saved"
+    check(whole.replace(b"__builtin__\nset", b"__builtin__\nsat"), suffix)
+
+
 @given(data=st.binary(max_size=200), suffix=st.sampled_from([".safetensors", ".pt", ".bin", ".pt2"]))
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_are_refused_or_sound(data, suffix):
