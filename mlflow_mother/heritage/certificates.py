@@ -89,7 +89,7 @@ class Certificate(Record):
 
     @property
     def clock(self) -> bool:
-        """Whether it tells who was trained on for longer, not how the one was made from the other."""
+        """Whether it only tells which of the two was trained for longer, not how the one was made from the other."""
         return self.relation is None
 
     def swapped(self) -> Certificate:
