@@ -40,6 +40,9 @@ perceptrons on a shifted task lie at 0.2 to 1.6."""
 SIBLING_SLOPES = tuple(np.linspace(0.25, 0.75, 11).tolist())
 """Slopes that two children of one ancestor give, equally likely."""
 
+_SETTLED = 1e-9
+"""Change of slope and intercept at which the regression has converged: far below any slope's error."""
+
 _SINGULAR = 1e-13
 _SLOPES = (0.0, 1.0, *SIBLING_SLOPES)
 
@@ -153,6 +156,7 @@ def _regress(x: Floats, y: Floats, prior: float) -> tuple[float, float, float]:
     root = np.sqrt(x)
     sigma2 = _median((y - _median(y / x) * x) ** 2 / x) + 1e-12
     freedom = max(1, len(x) - (2 if free else 1))
+    line = (math.inf, math.inf)
     for _ in range(20):
         # The normal equations of two unknowns, or of the slope alone.
         xx, xy = float(weight @ (x * x)), float(weight @ (x * y))
@@ -164,6 +168,9 @@ def _regress(x: Floats, y: Floats, prior: float) -> tuple[float, float, float]:
             if determinant > _SINGULAR * xx * ones:
                 slope, shrink = (xy * ones - sum_x * sum_y) / determinant, (xx * sum_y - sum_x * xy) / determinant
                 inverse = ones / determinant
+        if max(abs(slope - line[0]), abs(shrink - line[1])) <= _SETTLED:
+            break
+        line = slope, shrink
         residual = np.abs((y - shrink - slope * x) / root)
         spread = max(1.4826 * _median(residual), 1e-9)
         relative = np.minimum(1.0, 1.5 * spread / np.maximum(residual, 1e-30))
