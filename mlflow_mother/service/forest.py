@@ -7,16 +7,15 @@ for what each person may see of it (:mod:`~mlflow_mother.service.view`).
 
 from __future__ import annotations
 
-import gc
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 from mlflow_mother.service.addresses import ADDRESS, names_in
 from mlflow_mother.service.families import is_registered
+from mlflow_mother.service.garbage import uncollected
 from mlflow_mother.service.view import View
 from mlflow_mother.store import Decision, DeclaredParent, FingerprintFacts, Stamp, Store, StoredVersion
 from mlflow_mother.types import Edge
@@ -49,7 +48,7 @@ class Forest:
     @classmethod
     def read(cls, store: Store, stamp: Stamp) -> Forest:
         """Reads all of a registry."""
-        with _no_garbage():
+        with uncollected():
             known = {key: stamp.version(key) for key in stamp.rows}
             said = store.edges_by_version(stamp.registry)
             return cls(
@@ -204,7 +203,7 @@ class Forests:
                 del self._views[place]
                 break
         else:
-            with _no_garbage():
+            with uncollected():
                 view = View.of(forest, hidden, gone)
         self._views = [(view, set()), *self._views[: MOST_VIEWS - 1]]
         return view
@@ -214,15 +213,3 @@ def _is_held(known: StoredVersion, held: Mapping[str, Mapping[str, int]]) -> boo
     """Whether the registry holds this version, and not another that was registered under its name and number."""
     at = known.registered_at
     return at is not None and held[known.ref.name].get(known.ref.version) == round(1000 * at)
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Spares the collector tens of thousands of records that all stay: it would take as long as making them."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -25,6 +25,7 @@ from mlflow_mother.service.families import (
     lineage_of,
     with_lasting_names,
 )
+from mlflow_mother.service.garbage import uncollected
 from mlflow_mother.service.reading import Checkpoint
 from mlflow_mother.settings import Settings
 from mlflow_mother.store import Store
@@ -64,6 +65,7 @@ class Inference:
     plugins: Plugins
     checkpoint: Checkpoint
 
+    @uncollected()
     def infer(self, ref: ModelVersionRef) -> Inferred:
         """The lineage of a version whose fingerprint is stored, and all others that it changes.
 
