@@ -52,6 +52,16 @@ class Deep(DeepComparison):
     second_to_first: tuple[Evidence, ...] = ()
     tree: ModelTree | None = None
 
+    @property
+    def sentence(self) -> str:
+        """What was found, in words."""
+        if self.verdict == "copy":
+            how = self.transformation or "by a transformation that keeps all singular values"
+            return f"Deep comparison: one is a copy of the other, rearranged ({how})."
+        if self.verdict == "related":
+            return f"Deep comparison: related after alignment ({self.transformation})."
+        return "Deep comparison: no rearranged hidden units; what is said above stands."
+
 
 class Pair(TreeResult):
     """Two models side by side.
@@ -79,12 +89,16 @@ class Pair(TreeResult):
         return bool(self.tree.edges)
 
     def _repr_html_(self) -> str:
-        readings = ((self.first, self.second, self.first_to_second), (self.second, self.first, self.second_to_first))
-        return super()._repr_html_() + "".join(
-            f"<p>As if {escape(parent)} were the parent of {escape(child)}:</p>"
-            f"<ul>{''.join(f'<li>{escape(reason.text)}</li>' for reason in evidence)}</ul>"
-            for parent, child, evidence in readings
-        )
+        shown = [
+            super()._repr_html_(),
+            _reasons(f"As if {self.first} were the parent of {self.second}:", self.first_to_second),
+            _reasons(f"As if {self.second} were the parent of {self.first}:", self.second_to_first),
+        ]
+        if self.deep is not None:
+            shown.append(_reasons(self.deep.sentence, self.deep.evidence))
+        if self.deep is not None and self.deep.tree is not None:
+            shown += ["<p>Once aligned:</p>", self.deep.tree._repr_html_()]
+        return "".join(shown)
 
 
 class Relative(Record):
@@ -147,6 +161,10 @@ class Audit(TreeResult):
             for row in self.rows
         ]
         return _table(("Version", "Verdict", "Declared", "Inferred", "Note"), cells) + super()._repr_html_()
+
+
+def _reasons(heading: str, evidence: Iterable[Evidence]) -> str:
+    return f"<p>{escape(heading)}</p><ul>{''.join(f'<li>{escape(reason.text)}</li>' for reason in evidence)}</ul>"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -72,13 +72,7 @@ def _print(pair: Pair) -> None:
 
 
 def _print_deep(pair: Pair, deep: Deep) -> None:
-    if deep.verdict == "copy":
-        how = deep.transformation or "by a transformation that keeps all singular values"
-        say(f"Deep comparison: one is a copy of the other, rearranged ({how}).")
-    elif deep.verdict == "related":
-        say(f"Deep comparison: related after alignment ({deep.transformation}).")
-    else:
-        say("Deep comparison: no rearranged hidden units; what is said above stands.")
+    say(deep.sentence)
     print_evidence(deep.evidence)
     if deep.verdict == "related" and not deep.only_moved:
         say("  which came first is not told: fitted rotations and factors absorb a part of the update")

@@ -82,6 +82,20 @@ def test_of_a_permuted_fine_tune_the_same_is_said_as_before_it_was_permuted(fold
     assert "Once aligned: " in run("base.safetensors", "moved.safetensors", "--deep")
 
 
+def test_a_notebook_shows_what_was_found_and_the_tree_after_it(folder: Path) -> None:
+    plain = mlflow_mother.compare("base.safetensors", "copy.safetensors")._repr_html_()
+    pair = mlflow_mother.compare("base.safetensors", "copy.safetensors", deep=True)
+    assert pair.deep is not None
+    assert pair.deep.tree is not None
+    added = pair._repr_html_().removeprefix(plain)
+    assert added.startswith(f"<p>{pair.deep.sentence}</p>")
+    assert all(reason.text in added for reason in pair.deep.evidence)
+    assert added.endswith(f"<p>Once aligned:</p>{pair.deep.tree._repr_html_()}")
+    strangers = mlflow_mother.compare("base.safetensors", "stranger.safetensors", deep=True)._repr_html_()
+    assert "no rearranged hidden units" in strangers
+    assert "Once aligned" not in strangers
+
+
 def test_strangers_stay_strangers_and_json_holds_everything(folder: Path) -> None:
     said = run("base.safetensors", "stranger.safetensors", "--deep")
     assert "Deep comparison: no rearranged hidden units; what is said above stands." in said
