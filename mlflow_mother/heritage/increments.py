@@ -65,14 +65,12 @@ def whitened_distances(models: Sequence[Fingerprint]) -> Floats | None:
 
 
 def _common(models: Sequence[Fingerprint]) -> list[tuple[int, ...]]:
-    """Where each model holds the tensors that all of them have by name and shape."""
-    known = [{pair: i for i, pair in enumerate(zip(m.names, m.shapes, strict=True))} for m in models]
-    voting = roles(models[0]) != Role.STATE
-    return [
-        tuple(places[pair] for places in known)
-        for pair, i in known[0].items()
-        if voting[i] and all(pair in places for places in known)
+    """Where each model holds the tensors that all of them have, by name and shape, and that have a say in each."""
+    known = [
+        {pair: i for i, pair in enumerate(zip(m.names, m.shapes, strict=True)) if says[i]}
+        for m, says in ((model, roles(model) != Role.STATE) for model in models)
     ]
+    return [tuple(own[pair] for own in known) for pair in known[0] if all(pair in own for own in known)]
 
 
 def _spread(places: list[tuple[int, ...]]) -> list[tuple[int, ...]]:

@@ -11,8 +11,9 @@ import numpy as np
 from mlflow_mother.fingerprint.coarse import coarse_vector
 from mlflow_mother.fingerprint.record import Fingerprint
 from mlflow_mother.heritage.adapters import adapter_edges
+from mlflow_mother.heritage.answer import family_edges
 from mlflow_mother.heritage.comparison import ENGINE, Comparison, ComparisonTable, compare
-from mlflow_mother.heritage.family import Family, family_edges
+from mlflow_mother.heritage.family import Family
 from mlflow_mother.heritage.parentage import Parentage, fitted
 from mlflow_mother.heritage.relation import Finding, classify
 from mlflow_mother.types import Edge, Evidence, ModelTree, Node, Relation

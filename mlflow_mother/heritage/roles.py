@@ -33,7 +33,12 @@ class Role(IntEnum):
     GAIN = 2
     """One-dimensional, initialised at 1: the gains of normalisation layers."""
     STATE = 3
-    """Without a say: running statistics, counters, index tables, constants, tensors mostly of NaN or infinities."""
+    """Without a say: running statistics, counters, index tables, constants, tensors mostly of NaN or infinities, and
+    those whose values are far from what any training reaches."""
+
+
+_LEAST_SQUARE, _LARGEST_SQUARE = 1e-60, 1e60
+"""Mean squares of values that have a say. Ratios of smaller or larger ones leave what a number can hold."""
 
 
 _known: WeakKeyDictionary[Fingerprint, npt.NDArray[np.int8]] = WeakKeyDictionary()
@@ -66,5 +71,7 @@ def _roles(fingerprint: Fingerprint) -> npt.NDArray[np.int8]:
     ]
     found = np.where(matrix, Role.MATRIX, np.where(gain, Role.GAIN, Role.BIAS)).astype(np.int8)
     broken = 2 * stats["nonfinite"] > stats["count"]
+    broken |= (stats["sumsq"] > 0) & (stats["sumsq"] < _LEAST_SQUARE * count)
+    broken |= stats["sumsq"] > _LARGEST_SQUARE * count
     found[constant | broken | np.array(named, bool)] = Role.STATE
     return found

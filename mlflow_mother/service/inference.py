@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from mlflow_mother.errors import FingerprintError
 from mlflow_mother.fingerprint.coarse import coarse_vector
 from mlflow_mother.fingerprint.format import from_bytes
@@ -253,7 +255,11 @@ class _Comparisons(MutableMapping[Pair, Comparison]):
     def __getitem__(self, pair: Pair) -> Comparison:
         if pair in self._new:
             return self._new[pair]
-        return Comparison.model_validate_json(self._stored[pair])
+        try:
+            return Comparison.model_validate_json(self._stored[pair])
+        except ValidationError as error:
+            # It is made anew, in place of what cannot be read.
+            raise KeyError(pair) from error
 
     def __setitem__(self, pair: Pair, comparison: Comparison) -> None:
         self._new[pair] = comparison

@@ -38,6 +38,7 @@ ODD: dict[str, Weights] = {
     "one row": {"w.weight": torch.randn(1, 300, generator=torch.Generator().manual_seed(1))},
     "enormous": {name: value.double() * 1e100 for name, value in base().items()},
     "vanishing": {name: value * 1e-38 for name, value in base().items()},
+    "beyond squares": {name: value.double() * 1e-160 for name, value in base().items()},
     "whole": base(),
     "many dimensions": {"w": torch.randn(2, 3, 4, 5, 6, generator=torch.Generator().manual_seed(1))},
 }
@@ -106,3 +107,30 @@ def test_a_parent_with_an_empty_tensor_keeps_its_child():
     parent = {**base(), "unused.weight": torch.zeros(0, 48), "empty.bias": torch.zeros(0)}
     (edge,) = recover({"root": fingerprint(parent), "child": fingerprint(finetuned(parent, 2))}).edges
     assert (edge.parent, edge.direction) == ("root", "decided")
+
+
+def test_one_model_with_vanishing_values_leaves_its_relatives_their_parents():
+    """Their squares' ratios are infinite: once they turned all probabilities of the family into NaN."""
+
+    def with_extra(weights, extra):
+        return {**weights, "extra": extra.double()}
+
+    noise = [torch.randn(64, generator=torch.Generator().manual_seed(n)) for n in range(6)]
+    middle = finetuned(base(), 2)
+    models = {"root": base(), "middle": middle, "last": finetuned(middle, 3), "brother": finetuned(base(), 4)}
+    models = {name: with_extra(weights, extra) for (name, weights), extra in zip(models.items(), noise, strict=False)}
+    bad = with_extra(finetuned(base(), 5), 1e-160 * noise[5].double().sign())
+    found = {(edge.parent, edge.child) for edge in recovered({**models, "bad": bad}).edges}
+    assert {("root", "middle"), ("middle", "last"), ("root", "brother"), ("root", "bad")} == found
+
+
+@pytest.mark.parametrize("masked", [-1e9, torch.finfo(torch.float32).min])
+def test_a_mask_that_all_relatives_hold_hides_no_parent(masked):
+    mask = torch.triu(torch.full((64, 64), masked), 1)
+    middle = finetuned(base(), 2, size=0.15)
+    models = {"root": base(), "middle": middle, "last": finetuned(middle, 3, size=0.15)}
+    models |= {f"brother {n}": finetuned(base(), 10 + n, size=0.15) for n in range(3)}
+    plain = recovered(models)
+    held = recovered({name: {**weights, "attn.mask": mask} for name, weights in models.items()})
+    assert {(edge.parent, edge.child) for edge in held.edges} == {(edge.parent, edge.child) for edge in plain.edges}
+    assert {edge.parent for edge in plain.edges} == {"root", "middle"}

@@ -36,6 +36,20 @@ def test_the_order_of_the_models_changes_nothing(order):
     np.testing.assert_allclose(whitened_distances([models[i] for i in order]), found[np.ix_(order, order)], rtol=1e-9)
 
 
+@pytest.mark.parametrize("place", range(len(SHAPE)))
+def test_a_matrix_that_starts_at_zero_counts_the_same_wherever_the_root_stands(place):
+    """Only in the root it is constant, and so has no say; for a while the first model decided for all."""
+    noise = np.random.default_rng(0)
+    members = {name: dict(member.weights) for name, member in tree(3, SHAPE).items()}
+    for name, weights in members.items():
+        values = torch.from_numpy(noise.normal(size=(48, 48))).float()
+        weights["extra.weight"] = torch.zeros(48, 48) if name == "a" else values
+    order = [*range(1, place + 1), 0, *range(place + 1, len(members))]
+    models = [printed(weights) for weights in members.values()]
+    found = whitened_distances(models)
+    np.testing.assert_allclose(whitened_distances([models[i] for i in order]), found[np.ix_(order, order)], rtol=1e-9)
+
+
 def test_the_scale_of_a_tensor_changes_nothing():
     weights = [member.weights for member in tree(3, SHAPE).values()]
     larger = [{n: 8 * v if n.startswith("blocks.0") else v for n, v in w.items()} for w in weights]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 
 import pytest
-from registry_samples import Bench, network
+from registry_samples import Bench, finetuned, network
 
 from mlflow_mother.errors import SchemaOutdatedError, StoreError
 from mlflow_mother.service import Service
@@ -43,8 +44,19 @@ def test_a_newer_release_s_tables_outlive_a_purge_and_its_tags_too(sqlite: Bench
     assert sqlite.mother(later)["status"] == "done"
 
 
-def _execute(registry: Bench, sql: str) -> None:
+@pytest.mark.parametrize("kept", [b"", b"no JSON", b'{"cosine": null}'])
+def test_a_comparison_that_cannot_be_read_is_made_again(sqlite: Bench, kept: bytes) -> None:
+    sqlite.register("a", network(0))
+    service = Service()
+    ref = service.registry.parse(sqlite.register("b", finetuned(network(0), 1)))
+    before = service.show(ref).edges
+    _execute(sqlite, "UPDATE mother_comparisons SET data = ?", zlib.compress(kept))
+    assert service.infer(ref).edges == before
+    assert before
+
+
+def _execute(registry: Bench, sql: str, *values: bytes) -> None:
     connection = sqlite3.connect(registry.uri.removeprefix("sqlite:///"))
-    connection.execute(sql)
+    connection.execute(sql, values)
     connection.commit()
     connection.close()
