@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     )
     use_declared: bool = Field(False, description="Let declared parents count as evidence for an edge.")
     decide_probability: float = Field(
-        0.8, gt=0.5, lt=1, description="Least probability at which a parent or a direction is called decided."
+        0.8, gt=0.5, lt=1, description="Least probability at which an edge's direction is called decided."
     )
     candidates: int = Field(
         64, ge=1, le=1024, description="Most known versions that a new one is compared with in full."

@@ -73,7 +73,8 @@ def _weights(family: Family) -> tuple[Floats, Floats]:
     """Log-weights of edges and of roots (see :func:`.topology.edge_probabilities`).
 
     Models whose parents are proven have these; what descends from such a copy is taken to descend from its original.
-    A merge may be a parent of any original but those it was made from.
+    A merge may be the parent of an original that is nearer to it than to any of its own parents, since a child's change
+    comes on top of the merge's, and that does not rather look like the merge's ancestor.
     """
     count = len(family.members)
     weights = np.full((count, count), -np.inf)
@@ -85,7 +86,11 @@ def _weights(family: Family) -> tuple[Floats, Floats]:
         weights[heirs] = family.log_related[heirs] + log_weights(family.evidence_of_merges, family.parentage)
     fixed = dict(family.proven)
     for child, merge in family.merged.items():
-        weights[child, [family.members.index(name) for name in merge.weights]] = -np.inf
+        sources = [family.members.index(name) for name in merge.weights]
+        possible = family.distance[child] < family.distance[sources].min(axis=0)
+        possible &= family.posterior[child, :, 0] >= family.posterior[child, :, 1]
+        possible[sources] = False
+        weights[child, ~possible] = -np.inf
         fixed[child] = family.members.index(max(merge.weights, key=lambda name: merge.weights[name]))
     for child, parent in fixed.items():
         weights[parent, child] = 0.0

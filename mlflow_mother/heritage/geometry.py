@@ -93,7 +93,9 @@ def geometry(first: Fingerprint, second: Fingerprint) -> Geometry:
     mean = (role == Role.GAIN).astype(np.float64)
     pairs = zip(a.tolist(), b.tolist(), strict=True)
     identical = np.fromiter((first.digests[i] == second.digests[j] for i, j in pairs), bool, len(a))
-    distance = _distances(first, second, a, b)
+    energy_a, energy_b = _energy(first.stats[a], mean), _energy(second.stats[b], mean)
+    # No difference is longer than both together; a fingerprint from elsewhere may hold any sketch.
+    distance = np.minimum(_distances(first, second, a, b), 2 * (energy_a + energy_b))
     distance[identical] = 0.0
     lone_a, lone_b = role_a == Role.MATRIX, role_b == Role.MATRIX
     lone_a[[*a, *(i for i, _ in resized)]] = False
@@ -102,8 +104,8 @@ def geometry(first: Fingerprint, second: Fingerprint) -> Geometry:
         a=a,
         b=b,
         role=role,
-        energy_a=_energy(first.stats[a], mean),
-        energy_b=_energy(second.stats[b], mean),
+        energy_a=energy_a,
+        energy_b=energy_b,
         distance=distance,
         identical=identical,
         resized=resized,

@@ -37,8 +37,9 @@ class Role(IntEnum):
     those whose values are far from what any training reaches."""
 
 
-_LEAST_SQUARE, _LARGEST_SQUARE = 1e-60, 1e60
-"""Mean squares of values that have a say. Ratios of smaller or larger ones leave what a number can hold."""
+_LEAST_SQUARE, _LARGEST_SQUARE = 1e-92, 1e60
+"""Mean squares of values that have a say, from single precision's smallest on. Ratios of others leave what a number can
+hold."""
 
 
 _known: WeakKeyDictionary[Fingerprint, npt.NDArray[np.int8]] = WeakKeyDictionary()

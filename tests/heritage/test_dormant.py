@@ -110,7 +110,8 @@ def test_a_common_ratio_is_found_among_others_and_turns_its_sign_with_them(seed,
     assert back == Decay(found.values, -found.log)
     if abs(log) > 2 * LEAST_DECAY:
         assert found.log == pytest.approx(log, abs=1e-6)
-        assert abs(found.values - dormant) <= 3
+        # The widest window holds three of the others on average, and up to ten more.
+        assert abs(found.values - dormant) <= 10
 
 
 @law
