@@ -121,10 +121,11 @@ def _lineage(family: Family, parents: Sequence[int | None], start: int) -> set[i
     met, left = {start}, [start]
     while left:
         node = left.pop()
-        above = parents[node]
-        merge = family.merged.get(node)
-        names = merge.weights if merge else () if above is None else (family.members[above],)
-        new = {family.members.index(name) for name in names} - met
+        merge, above = family.merged.get(node), parents[node]
+        if merge:
+            new = {family.members.index(name) for name in merge.weights} - met
+        else:
+            new = set() if above is None else {above} - met
         met |= new
         left += new
     return met
