@@ -17,7 +17,7 @@ from mlflow_mother.server.api.openapi import openapi
 from mlflow_mother.server.api.routes import ROUTES
 from mlflow_mother.service import Service
 
-ROOT, CHILD, GRAND = "models:/root/1", "models:/child/1", "models:/grand/1"
+ROOT, CHILD, GRAND = "models:/origin/1", "models:/child/1", "models:/grand/1"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def analysed(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Iterat
         patch.setenv("MLFLOW_MOTHER_ENABLED", "false")
         root, unknown = network(0), network(5)
         child = finetuned(root, 1)
-        made.register("root", root)
+        made.register("origin", root)
         made.register("child", child)
         mlmodel = "flavors:\n  transformers:\n    source_model_name: models:/loner/1\n"
         made.register_folder("grand", write_model(folder / "grand", finetuned(child, 2), mlmodel))
@@ -40,9 +40,9 @@ def analysed(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Iterat
         broken = write_model(folder / "broken", network(11))
         (broken / "model" / "model.safetensors").write_bytes(b"\x10")
         made.register_folder("broken", broken)
-        made.client.set_registered_model_alias("root", "champion", 1)
+        made.client.set_registered_model_alias("origin", "champion", 1)
         Service().reconcile()
-        made.register("root", network(12))
+        made.register("origin", network(12))
         yield made
 
 
@@ -79,10 +79,10 @@ def test_unregistered_ancestors_are_numbered_and_have_no_version(api: Asking) ->
 
 
 def test_a_tree_holds_all_versions_of_a_model_and_their_families(api: Asking) -> None:
-    found = api.get("tree", name="root")
+    found = api.get("tree", name="origin")
     assert found["subject"] is None and found["state"] == "done"
-    assert {node["id"] for node in found["tree"]["nodes"]} == {ROOT, CHILD, GRAND, "models:/root/2"}
-    assert [version["id"] for version in found["model"]["versions"]] == ["models:/root/2", ROOT]
+    assert {node["id"] for node in found["tree"]["nodes"]} == {ROOT, CHILD, GRAND, "models:/origin/2"}
+    assert [version["id"] for version in found["model"]["versions"]] == ["models:/origin/2", ROOT]
     assert found["model"]["versions"][0]["status"] is None
 
 
@@ -92,7 +92,7 @@ def test_a_tree_holds_all_versions_of_a_model_and_their_families(api: Asking) ->
         ("loner", "1", "done", ""),
         ("broken", "1", "failed", "models:/broken/1"),
         ("ignored", "1", "ignored", "mother.ignore"),
-        ("root", "2", "unknown", "not come to"),
+        ("origin", "2", "unknown", "not come to"),
     ],
 )
 def test_every_state_says_why_and_what_to_do(api: Asking, name: str, version: str, state: str, words: str) -> None:
@@ -107,20 +107,20 @@ def test_every_state_says_why_and_what_to_do(api: Asking, name: str, version: st
 def test_what_is_not_there_is_not_found(api: Asking) -> None:
     for path in ("lineage", "decisions", "export"):
         assert api.get(path, 404, name="nobody", version="1")["error_code"] == "RESOURCE_DOES_NOT_EXIST"
-        assert api.get(path, 404, name="root", version="99")["error_code"] == "RESOURCE_DOES_NOT_EXIST"
+        assert api.get(path, 404, name="origin", version="99")["error_code"] == "RESOURCE_DOES_NOT_EXIST"
     api.get("tree", 404, name="nobody")
     api.get("compare", 404, a=ROOT, b="models:/nobody/1")
     api.post("reanalyse", 404, name="nobody", version="1")
-    api.post("decisions", 404, name="root", version="99", kind="corrected")
+    api.post("decisions", 404, name="origin", version="99", kind="corrected")
 
 
 def test_deleted_models_leave_the_tree_before_anything_is_reconciled(api: Asking) -> None:
     mlflow.set_tracking_uri(api.service.registry.uri)
-    mlflow.MlflowClient().delete_registered_model("root")
+    mlflow.MlflowClient().delete_registered_model("origin")
     found = api.get("lineage", name="child", version="1")
     assert set(found["versions"]) == {CHILD, GRAND}
-    assert "models:/root" not in str(found)
-    api.get("lineage", 404, name="root", version="1")
+    assert "models:/origin" not in str(found)
+    api.get("lineage", 404, name="origin", version="1")
 
 
 def test_prompts_are_no_models(api: Asking) -> None:
@@ -134,8 +134,8 @@ def test_analysing_again_queues_a_version_and_says_its_place(api: Asking) -> Non
         assert api.post("reanalyse", 202, name=name, version="1") == {"queued": True}
     assert api.get("lineage", name="grand", version="1")["progress"] == {"ahead": 1, "working": False}
     assert api.get("status")["queue"] == {"waiting": 2, "working": 0}
-    assert api.post("reanalyse", 202, name="root", version="2") == {"queued": True}
-    assert api.get("lineage", name="root", version="2")["state"] == "pending"
+    assert api.post("reanalyse", 202, name="origin", version="2") == {"queued": True}
+    assert api.get("lineage", name="origin", version="2")["state"] == "pending"
     assert "mother.ignore" in api.post("reanalyse", 409, name="ignored", version="1")["message"]
 
 
@@ -169,7 +169,7 @@ def test_a_person_confirms_rejects_and_corrects_beside_the_inference(api: Asking
         ({"kind": "confirmed", "parent": CHILD}, "its own parent"),
         ({"kind": "confirmed", "parent": "models:/nobody/1"}, "not a version that you may read"),
         ({"kind": "confirmed", "parent": "unregistered:1"}, "models:/name/version"),
-        ({"kind": "confirmed", "parent": "models:/root/01"}, "models:/name/version"),
+        ({"kind": "confirmed", "parent": "models:/origin/01"}, "models:/name/version"),
         ({"kind": "confirmed"}, "without being named"),
         ({"kind": "rejected", "parent": None}, "without being named"),
         ({"kind": "guessed", "parent": ROOT}, "kind"),
@@ -191,7 +191,7 @@ def test_two_versions_are_compared_from_their_fingerprints(api: Asking) -> None:
     assert api.get("compare", a=ROOT, b="models:/loner/1")["relation"] is None
     assert "fingerprint" in api.get("compare", 409, a=ROOT, b="models:/broken/1")["message"]
     api.get("compare", 400, a=ROOT, b=ROOT)
-    api.get("compare", 400, a="root/1", b=ROOT)
+    api.get("compare", 400, a="origin/1", b=ROOT)
 
 
 @pytest.mark.parametrize("form", ["json", "node-link", "graphml", "dot", "mermaid", "svg", "html", "text"])
@@ -201,7 +201,7 @@ def test_exports_are_files_that_nothing_runs(api: Asking, form: str) -> None:
     assert "sandbox" in response.headers["Content-Security-Policy"]
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     text = response.get_data(as_text=True)
-    assert "child" in text and "root" in text
+    assert "child" in text and "origin" in text
     if form in ("svg", "graphml"):
         ElementTree.fromstring(text)
     if form in ("json", "node-link"):
@@ -226,9 +226,9 @@ def test_people_see_what_they_may_read_and_nothing_of_the_rest(
         api.get("status"),
         *(api.raw("export", name="child", format=form).get_data(as_text=True) for form in ("json", "html", "svg")),
         api.raw("audit.csv").get_data(as_text=True),
-        api.get("lineage", 403, name="root", version="1"),
+        api.get("lineage", 403, name="origin", version="1"),
     ]
-    for hidden in ("models:/root", "loner", "orphan-7", "orphan-8", "broken", "unregistered:"):
+    for hidden in ("models:/origin", "loner", "orphan-7", "orphan-8", "broken", "unregistered:"):
         assert not [answer for answer in map(str, answers) if hidden in answer], hidden
     assert api.get("forest", include_alone=True)["totals"]["versions"] == 3
     assert api.get("status")["queue"] is None and api.get("status")["user"] == "ada"
@@ -237,9 +237,9 @@ def test_people_see_what_they_may_read_and_nothing_of_the_rest(
     assert api.get("tree", name="grand")["can"] == {"reanalyse": True, "decide": True}
     # What exists and is hidden looks exactly like what does not exist.
     for path, query in [("lineage", {"version": "1"}), ("tree", {}), ("export", {}), ("decisions", {"version": "1"})]:
-        assert api.get(path, 403, name="root", **query) == api.get(path, 403, name="nobody", **query)
+        assert api.get(path, 403, name="origin", **query) == api.get(path, 403, name="nobody", **query)
     assert api.get("compare", 403, a=CHILD, b=ROOT) == api.get("compare", 403, a=CHILD, b="models:/nobody/1")
-    for name in ("root", "nobody"):
+    for name in ("origin", "nobody"):
         api.post("reanalyse", 403, name=name, version="1")
         api.post("decisions", 403, name=name, version="1", kind="corrected")
     said = [
@@ -257,11 +257,11 @@ def test_answers_are_as_described(api: Asking) -> None:
     asked = {
         ("GET", "status"): {},
         ("GET", "lineage"): {"name": "grand", "version": "1"},
-        ("GET", "tree"): {"name": "root"},
+        ("GET", "tree"): {"name": "origin"},
         ("GET", "forest"): {"include_alone": True},
         ("GET", "audit"): {},
         ("GET", "compare"): {"a": ROOT, "b": CHILD},
-        ("POST", "reanalyse"): {"name": "root", "version": "1"},
+        ("POST", "reanalyse"): {"name": "origin", "version": "1"},
         ("POST", "decisions"): {"name": "child", "version": "1", "kind": "confirmed", "parent": ROOT},
         ("GET", "decisions"): {"name": "child", "version": "1"},
     }

@@ -64,32 +64,32 @@ def test_verdicts(edges: list[Edge], declared: tuple[str, ...], expected: Verdic
 def test_declared_parents_come_from_run_inputs_flavors_and_copies(sqlite: Bench, service: Service) -> None:
     root = network(0)
     sqlite.register("stranger", network(9))
-    sqlite.register("root", root)
+    sqlite.register("origin", root)
     mlmodel = "flavors:\n  transformers:\n    source_model_name: models:/stranger/1\n"
     sqlite.register_folder("liar", write_model(sqlite.folder / "liar", finetuned(root, 1), mlmodel))
-    sqlite.client.copy_model_version("models:/root/1", "copied")
+    sqlite.client.copy_model_version("models:/origin/1", "copied")
     rows = {row.uri: row for row in service.audit()}
     assert rows["models:/liar/1"].verdict is Verdict.CONFLICT
     assert rows["models:/liar/1"].declared == ("models:/stranger/1",)
-    assert rows["models:/liar/1"].inferred == ("models:/root/1",)
+    assert rows["models:/liar/1"].inferred == ("models:/origin/1",)
     assert rows["models:/copied/1"].verdict is Verdict.CONFIRMED
-    assert rows["models:/root/1"].verdict is Verdict.UNRELATED
+    assert rows["models:/origin/1"].verdict is Verdict.UNRELATED
 
 
 def test_a_run_that_took_a_logged_model_as_input_declares_its_version(sqlite: Bench, service: Service) -> None:
     from mlflow.entities import LoggedModelInput
 
     root = network(0)
-    model = mlflow.initialize_logged_model("root")
+    model = mlflow.initialize_logged_model("origin")
     mlflow.finalize_logged_model(model.model_id, "READY")
-    sqlite.client.log_model_artifacts(model.model_id, str(write_model(sqlite.folder / "root", root)))
-    mlflow.register_model(f"models:/{model.model_id}", "root")
+    sqlite.client.log_model_artifacts(model.model_id, str(write_model(sqlite.folder / "origin", root)))
+    mlflow.register_model(f"models:/{model.model_id}", "origin")
     with mlflow.start_run() as run:
         sqlite.client.log_inputs(run.info.run_id, models=[LoggedModelInput(model.model_id)])
         folder = write_model(sqlite.folder / "child", finetuned(root, 1))
         sqlite.client.log_artifacts(run.info.run_id, str(folder), "model")
     mlflow.register_model(f"runs:/{run.info.run_id}/model", "child")
     row = next(row for row in service.audit() if row.uri == "models:/child/1")
-    assert (row.verdict, row.declared) == (Verdict.CONFIRMED, ("models:/root/1",))
-    listed = sqlite.client.list_logged_model_artifacts(model.model_id, "mother/root/1")
-    assert "mother/root/1/lineage.json" in {item.path for item in listed}
+    assert (row.verdict, row.declared) == (Verdict.CONFIRMED, ("models:/origin/1",))
+    listed = sqlite.client.list_logged_model_artifacts(model.model_id, "mother/origin/1")
+    assert "mother/origin/1/lineage.json" in {item.path for item in listed}
